@@ -1,0 +1,53 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+func module(_ name: String, in directory: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, path: "\(directory)/\(name)", swiftSettings: settings)
+}
+
+func executable(_ name: String, at path: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+func system(_ name: String, _ pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, path: "Host/CLibraries/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func plugin(_ name: String, at directory: String) -> Target {
+  executable(name, at: "Plugins/\(directory)", ["PluginKit"])
+}
+
+func tests(_ name: String, at path: String? = nil, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: path ?? "Tests/\(name)", swiftSettings: settings)
+}
+
+let package = Package(
+  name: "rostrum",
+  products: [
+  ],
+  targets: [
+    // MARK: C libraries
+    .target(name: "CHostShims", path: "Host/CLibraries/CHostShims"),
+    system("CCurl", "libcurl", apt: "libcurl4-openssl-dev"),
+    system("CJansson", "jansson", apt: "libjansson-dev"),
+    system("CMicroHTTPD", "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    system("COpenSSL", "openssl", apt: "libssl-dev"),
+    system("CPostgres", "libpq", apt: "libpq-dev"),
+
+    // MARK: Foundations
+    module("Logging", in: "Host"),
+    tests("LoggingTests", ["Logging"]),
+  ]
+)
+

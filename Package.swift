@@ -46,7 +46,9 @@ let package = Package(
     system("CPostgres", "libpq", apt: "libpq-dev"),
 
     // MARK: Foundations
+    module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
+    tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
   ]
 )

@@ -46,8 +46,10 @@ let package = Package(
     system("CPostgres", "libpq", apt: "libpq-dev"),
 
     // MARK: Foundations
+    module("Cryptography", in: "Host", ["COpenSSL"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
+    tests("CryptographyTests", ["Cryptography"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
   ]

@@ -49,9 +49,11 @@ let package = Package(
     module("Cryptography", in: "Host", ["COpenSSL"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
+    module("Processes", in: "Host", ["CHostShims"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
+    tests("ProcessesTests", ["Processes"]),
   ]
 )
 

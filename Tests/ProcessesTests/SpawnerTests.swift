@@ -1,0 +1,124 @@
+import Glibc
+import Processes
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct SpawnerTests {
+  private let spawner: Spawner
+
+  init() throws {
+    spawner = try Spawner()
+  }
+
+  private func shell(_ script: String) -> SpawnRequest {
+    SpawnRequest(executable: "/bin/sh", arguments: ["-c", script])
+  }
+
+  private func text(_ bytes: [UInt8]) -> String {
+    String(decoding: bytes, as: UTF8.self)
+  }
+
+  @Test func passesInputAndGathersBothOutputs() async throws {
+    let output = try await spawner.output(of: shell("cat; echo warn >&2; exit 3"), input: Array("hello".utf8))
+    #expect(text(output.standardOutput) == "hello")
+    #expect(text(output.standardError) == "warn\n")
+    #expect(output.status == .exited(3))
+  }
+
+  @Test func theChildHasTheEnvironmentAndDirectoryItWasGivenAndNothingElse() async throws {
+    let request = SpawnRequest(
+      executable: "/usr/bin/env",
+      environment: ["A": "1", "B": "two words"],
+      workingDirectory: "/"
+    )
+    let output = try await spawner.output(of: request)
+    #expect(text(output.standardOutput) == "A=1\nB=two words\n")
+    let directory = SpawnRequest(executable: "/bin/pwd", workingDirectory: "/usr")
+    #expect(text(try await spawner.output(of: directory).standardOutput) == "/usr\n")
+  }
+
+  @Test func theChildHoldsThreeDescriptorsOnly() async throws {
+    let leaked = unsafe open("/dev/null", O_RDONLY)
+    defer { close(leaked) }
+    // The glob is expanded by the shell, which opens the directory as its fourth descriptor.
+    let output = try await spawner.output(of: shell("echo /proc/$$/fd/*"))
+    let names = text(output.standardOutput).split(whereSeparator: \.isWhitespace).compactMap {
+      $0.split(separator: "/").last
+    }
+    #expect(names.filter { ["0", "1", "2"].contains($0) }.count == 3)
+    #expect(names.count <= 4)
+  }
+
+  @Test func theChildHasDefaultSignalsAndLeadsItsSession() async throws {
+    let output = try await spawner.output(of: shell("cat /proc/self/status; cut -d' ' -f6 /proc/$$/stat; echo $$"))
+    let lines = text(output.standardOutput).split(separator: "\n")
+    #expect(lines.contains("SigIgn:\t0000000000000000"))
+    #expect(lines.contains("SigBlk:\t0000000000000000"))
+    #expect(lines.suffix(2).first == lines.last)
+  }
+
+  @Test func aMissingProgramIsAnErrorOfTheStart() async {
+    let error = await #expect(throws: SpawnError.self) {
+      _ = try await spawner.spawn(SpawnRequest(executable: "/nonexistent/program"))
+    }
+    #expect(error?.step == .execute)
+    #expect(error?.code == ENOENT)
+  }
+
+  @Test func aMissingDirectoryIsAnErrorOfTheStart() async {
+    let error = await #expect(throws: SpawnError.self) {
+      _ = try await spawner.spawn(SpawnRequest(executable: "/bin/true", workingDirectory: "/nonexistent"))
+    }
+    #expect(error?.step == .directory)
+  }
+
+  @Test func aNulInAnArgumentIsRefused() async {
+    let error = await #expect(throws: SpawnError.self) {
+      _ = try await spawner.spawn(SpawnRequest(executable: "/bin/true", arguments: ["a\u{0}b"]))
+    }
+    #expect(error?.step == .arguments)
+  }
+
+  @Test func tellsSignalsFromExitCodes() async throws {
+    let killed = try await spawner.spawn(shell("kill -9 $$"))
+    #expect(await killed.exit() == .signaled(SIGKILL))
+    let code = try await spawner.spawn(shell("exit 7"))
+    #expect(await code.exit() == .exited(7))
+    #expect(code.exitStatus == .exited(7))
+    #expect(code.send(signal: SIGTERM) == false)
+  }
+
+  @Test func aDeadlineKillsTheProgram() async throws {
+    let output = try await spawner.output(of: shell("echo before; sleep 3600"), deadline: .milliseconds(200))
+    #expect(output.missedDeadline)
+    #expect(output.status == .signaled(SIGKILL))
+  }
+
+  @Test func keepsOnlyTheLimitOfALongOutput() async throws {
+    let output = try await spawner.output(of: shell("head -c 3000000 /dev/zero"), limit: 1_000)
+    #expect(output.standardOutput.count == 1_000)
+    #expect(output.status == .exited(0))
+  }
+
+  @Test(.enabled(if: getuid() == 0)) func runsAsAnotherUserWithoutOtherGroups() async throws {
+    var request = shell("id -u; id -g; id -G")
+    request.user = SpawnRequest.User(uid: 65_534, gid: 65_534)
+    let output = try await spawner.output(of: request)
+    #expect(text(output.standardOutput) == "65534\n65534\n65534\n")
+    #expect(getuid() == 0)
+  }
+
+  @Test func startsManyAtOnceAndReapsEachOnce() async throws {
+    let codes = try await withThrowingTaskGroup(of: ExitStatus.self) { group in
+      for code in 0..<40 {
+        group.addTask { try await spawner.spawn(shell("exit \(code)")).exit() }
+      }
+      var codes: [Int32] = []
+      for try await status in group {
+        guard case .exited(let code) = status else { continue }
+        codes.append(code)
+      }
+      return codes.sorted()
+    }
+    #expect(codes == Array(0..<40))
+  }
+}

@@ -50,10 +50,12 @@ let package = Package(
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
     module("Processes", in: "Host", ["CHostShims"]),
+    module("ServiceTree", in: "Host", ["Logging"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
     tests("ProcessesTests", ["Processes"]),
+    tests("ServiceTreeTests", ["Logging", "ServiceTree"]),
   ]
 )
 

@@ -47,11 +47,13 @@ let package = Package(
 
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),
+    module("HTTPClient", in: "Host", ["CCurl"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
     module("Processes", in: "Host", ["CHostShims"]),
     module("ServiceTree", in: "Host", ["Logging"]),
     tests("CryptographyTests", ["Cryptography"]),
+    tests("HTTPClientTests", ["HTTPClient"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
     tests("ProcessesTests", ["Processes"]),

@@ -45,6 +45,10 @@ let package = Package(
     system("COpenSSL", "openssl", apt: "libssl-dev"),
     system("CPostgres", "libpq", apt: "libpq-dev"),
 
+    // MARK: SDK
+    module("JSONText", in: "SDK"),
+    tests("JSONTextTests", ["JSONText"]),
+
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),
     module("HTTPClient", in: "Host", ["CCurl"]),

@@ -47,7 +47,10 @@ let package = Package(
 
     // MARK: SDK
     module("JSONText", in: "SDK"),
+    module("PluginProtocol", in: "SDK", ["JSONText"]),
+    module("PluginTransport", in: "SDK", ["JSONText", "PluginProtocol"]),
     tests("JSONTextTests", ["JSONText"]),
+    tests("PluginTransportTests", ["JSONText", "PluginProtocol", "PluginTransport"]),
 
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),

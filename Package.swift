@@ -35,6 +35,7 @@ func tests(_ name: String, at path: String? = nil, _ dependencies: [Target.Depen
 let package = Package(
   name: "rostrum",
   products: [
+    .library(name: "PluginKit", targets: ["PluginKit"]),
   ],
   targets: [
     // MARK: C libraries
@@ -49,8 +50,17 @@ let package = Package(
     module("JSONText", in: "SDK"),
     module("PluginProtocol", in: "SDK", ["JSONText"]),
     module("PluginTransport", in: "SDK", ["JSONText", "PluginProtocol"]),
+    module("PluginKit", in: "SDK", ["JSONText", "PluginProtocol", "PluginTransport"]),
+    module("PluginTestKit", in: "SDK", ["JSONText", "PluginKit", "PluginProtocol", "PluginTransport"]),
     tests("JSONTextTests", ["JSONText"]),
     tests("PluginTransportTests", ["JSONText", "PluginProtocol", "PluginTransport"]),
+    tests("PluginKitTests", ["JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-x"]),
+
+    // MARK: Plugins
+    plugin("plugin-webhook", at: "Webhook"),
+    plugin("plugin-x", at: "X"),
+    tests("PluginWebhookTests", ["PluginKit", "PluginTestKit", "plugin-webhook"]),
+    tests("PluginXTests", ["PluginKit", "PluginTestKit", "plugin-x"]),
 
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),

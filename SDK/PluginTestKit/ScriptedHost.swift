@@ -1,0 +1,167 @@
+public import PluginKit
+import PluginTransport
+import Synchronization
+
+/// A host in the test's own process that answers an adapter's HTTP requests from a script.
+///
+/// Messages travel as the same bytes as between processes. Finished prepare and commit steps are kept in a journal;
+/// `replaying` makes them answer from it, as a real host does after a crash.
+public final class ScriptedHost<Adapter: Platform>: Sendable {
+  /// Answers one request; throw a `PlatformError` where there is no complete answer.
+  public typealias Script = @Sendable (PerformHTTPRequest) async throws(PlatformError) -> HTTPAnswer
+
+  private struct State {
+    var calls = 0
+    var requests: [PerformHTTPRequest] = []
+    var journal: [String: HTTPAnswer] = [:]
+    var replaying = false
+    var log: [LogNotification] = []
+  }
+
+  /// State and script, shared with the connection's handlers.
+  private final class Recorder: Sendable {
+    let state = Mutex(State())
+    let script: Script
+
+    init(_ script: @escaping Script) {
+      self.script = script
+    }
+
+    func answer(_ request: PerformHTTPRequest) async throws(PlatformError) -> HTTPAnswer {
+      let step = request.step ?? request.rule
+      let kept: HTTPAnswer? = state.withLock { state in
+        state.requests.append(request)
+        return state.replaying ? state.journal[step] : nil
+      }
+      if let kept { return kept }
+      let answer = try await script(request)
+      state.withLock { $0.journal[step] = answer }
+      return answer
+    }
+  }
+
+  private let recorder: Recorder
+  private let connection: LocalConnection
+
+  /// Joins an adapter to a host that answers by `script`.
+  public init(_ adapter: Adapter, script: @escaping Script) {
+    let recorder = Recorder(script)
+    let service = PlatformService(adapter)
+    let host = Connection.Handlers(
+      request: { method, params in
+        guard method == PerformHTTPRequest.method else {
+          return .failure(PlatformError(.methodNotFound, "the scripted host has no \(method)"))
+        }
+        do {
+          return .success(try await recorder.answer(try PerformHTTPRequest(json: params)))
+        } catch let error as PlatformError {
+          return .failure(error)
+        } catch {
+          return .failure(PlatformError(.invalidParams, "\(error)"))
+        }
+      },
+      notification: { method, params in
+        // Anything but a readable log line is of no interest to a test.
+        guard method == LogNotification.method, let line = try? LogNotification(json: params) else { return }
+        recorder.state.withLock { $0.log.append(line) }
+      }
+    )
+    self.recorder = recorder
+    connection = LocalConnection(host: host, plugin: service.handlers)
+    service.attach(connection.plugin)
+  }
+
+  /// Every HTTP request so far, answered from the journal or not.
+  public var requests: [PerformHTTPRequest] { recorder.state.withLock { $0.requests } }
+
+  /// Every log line so far.
+  public var log: [LogNotification] { recorder.state.withLock { $0.log } }
+
+  /// What the journal's digests are made of: every request so far in canonical form, without the name of its call.
+  public var digests: [String] {
+    requests.map { request in
+      var request = request
+      request.call = ""
+      return request.json.canonical().text
+    }
+  }
+
+  /// Forgets requests and log, and from now on answers finished steps from the journal.
+  public func replay() {
+    recorder.state.withLock { state in
+      state.requests = []
+      state.log = []
+      state.replaying = true
+    }
+  }
+
+  /// Opens the conversation; to be called once before anything else.
+  public func start() async throws(PlatformError) -> InitializeRequest.Answer {
+    let manifest = Adapter.manifest
+    let plugin = PluginIdentity(id: manifest.id, version: manifest.version)
+    return try await connection.host.call(InitializeRequest(hostVersion: "test", plugin: plugin))
+  }
+
+  /// Asks whose token the host holds.
+  public func identify(_ account: Account) async throws(PlatformError) -> AccountIdentity {
+    try await connection.host.call(IdentifyAccountRequest(meta: nextMeta(), account: account))
+  }
+
+  /// Asks what the account may publish.
+  public func capabilities(_ account: Account) async throws(PlatformError) -> Capabilities {
+    try await connection.host.call(DescribeAccountRequest(meta: nextMeta(), account: account))
+  }
+
+  /// Asks what the platform would say.
+  public func validate(_ post: Post, _ account: Account) async throws(PlatformError) -> Validation {
+    try await connection.host.call(ValidatePostRequest(meta: nextMeta(), account: account, post: post))
+  }
+
+  /// Asks for the text as it would appear.
+  public func render(_ post: Post, _ account: Account) async throws(PlatformError) -> Rendering {
+    try await connection.host.call(RenderPostRequest(meta: nextMeta(), account: account, post: post))
+  }
+
+  /// Publishes.
+  public func publish(_ post: Post, _ account: Account, job: JobInfo) async throws(PlatformError) -> Publication {
+    try await connection.host.call(PublishPostRequest(meta: nextMeta(), account: account, job: job, post: post))
+  }
+
+  /// Asks for a post whose end is not known.
+  public func reconcile(
+    _ post: Post,
+    _ account: Account,
+    job: JobInfo,
+    evidence: [Evidence]
+  ) async throws(PlatformError) -> Verdict {
+    let meta = nextMeta()
+    return try await connection.host.call(
+      ReconcilePostRequest(meta: meta, account: account, job: job, post: post, evidence: evidence)
+    )
+  }
+
+  /// Removes a post.
+  public func delete(
+    _ remoteID: String,
+    _ account: Account,
+    job: JobInfo
+  ) async throws(PlatformError) -> DeletePostRequest.Answer {
+    let meta = nextMeta()
+    return try await connection.host.call(
+      DeletePostRequest(meta: meta, account: account, job: job, remoteID: remoteID)
+    )
+  }
+
+  /// Ends the conversation; open calls fail.
+  public func close() {
+    connection.close()
+  }
+
+  private func nextMeta() -> CallMeta {
+    let number = recorder.state.withLock { state in
+      state.calls += 1
+      return state.calls
+    }
+    return CallMeta(call: "c\(number)")
+  }
+}

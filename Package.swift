@@ -35,6 +35,7 @@ func tests(_ name: String, at path: String? = nil, _ dependencies: [Target.Depen
 let package = Package(
   name: "rostrum",
   products: [
+    .executable(name: "rostrum-sandbox", targets: ["rostrum-sandbox"]),
     .library(name: "PluginKit", targets: ["PluginKit"]),
   ],
   targets: [
@@ -52,9 +53,12 @@ let package = Package(
     module("PluginTransport", in: "SDK", ["JSONText", "PluginProtocol"]),
     module("PluginKit", in: "SDK", ["JSONText", "PluginProtocol", "PluginTransport"]),
     module("PluginTestKit", in: "SDK", ["JSONText", "PluginKit", "PluginProtocol", "PluginTransport"]),
+    module("SandboxKit", in: "SDK"),
+    executable("rostrum-sandbox", at: "SDK/Sandbox", ["SandboxKit"]),
     tests("JSONTextTests", ["JSONText"]),
     tests("PluginTransportTests", ["JSONText", "PluginProtocol", "PluginTransport"]),
     tests("PluginKitTests", ["JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-x"]),
+    tests("SandboxKitTests", ["SandboxKit", "rostrum-sandbox"]),
 
     // MARK: Plugins
     plugin("plugin-webhook", at: "Webhook"),

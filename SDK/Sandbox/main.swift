@@ -1,0 +1,4 @@
+import Glibc
+import SandboxKit
+
+exit(SandboxCommand.run(Array(CommandLine.arguments.dropFirst())))

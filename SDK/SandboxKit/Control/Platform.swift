@@ -1,0 +1,7 @@
+/// The platforms that are simulated, by the names that faults, ledger and log use.
+enum Platform: String, CaseIterable, Sendable {
+  case x
+  case webhook
+
+  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+}

@@ -1,0 +1,104 @@
+/// The ledger: what was published, so that a duplicate is a fact.
+extension Router {
+  private struct Filter {
+    var platform: Platform?
+    var account: String?
+    var after: Int64 = .min
+    var showsEntries = true
+
+    init(_ request: HTTPRequest) throws(ControlError) {
+      guard let items = request.queryItems() else { throw ControlError("the query is not valid") }
+      for item in items {
+        switch item.name {
+        case "platform":
+          guard let value = Platform(rawValue: item.value) else {
+            throw ControlError("platform must be one of \(Platform.names)")
+          }
+          platform = value
+        case "account": account = item.value
+        case "after":
+          guard let value = Int64(item.value) ?? CivilTime.milliseconds(iso: item.value) else {
+            throw ControlError("after must be a time: ISO 8601 in UTC, or unix milliseconds")
+          }
+          after = value
+        case "entries": showsEntries = item.value != "false"
+        default: throw ControlError("unknown: \(item.name); known: account, after, entries, platform")
+        }
+      }
+    }
+  }
+
+  func showLedger(_ request: HTTPRequest) throws(ControlError) -> HTTPResponse {
+    let filter = try Filter(request)
+    var writer = JSONWriter(capacity: 64 * 1024)
+    writer.object { ledger in
+      if filter.platform != .webhook { writeX(filter, &ledger) }
+      if filter.platform != .x { writeWebhooks(filter, &ledger) }
+    }
+    return .json(writer.bytes)
+  }
+
+  private func writeX(_ filter: Filter, _ ledger: inout JSONWriter) {
+    // Copies share their storage, so the lock is not held while thousands of entries are written.
+    let (posts, names) = x.state.withLock { state in (state.posts, state.accounts.map(\.username)) }
+    let wanted = posts.filter { post in
+      post.at > filter.after && (filter.account.map { $0 == names[post.account] } ?? true)
+    }
+    ledger.object(Platform.x.rawValue) { part in
+      part.member("count", wanted.count)
+      part.member("deleted", wanted.count { $0.deletedAt != nil })
+      guard filter.showsEntries else { return }
+      part.array("entries") { list in
+        for post in wanted { list.object { write(post, username: names[post.account], &$0) } }
+      }
+    }
+  }
+
+  private func write(_ post: XPost, username: String, _ writer: inout JSONWriter) {
+    writer.member("id", String(post.id))
+    writer.member("account", username)
+    writer.member("text", post.text)
+    writer.member("url", "https://x.com/\(username)/status/\(post.id)")
+    writer.member("page", "\(origin)/x/\(username)/status/\(post.id)")
+    writer.member("at", CivilTime(milliseconds: post.at).iso)
+    writer.member("media", post.media.count)
+    if let parent = post.replyTo { writer.member("replyTo", String(parent)) }
+    writer.member("deleted", post.deletedAt != nil)
+  }
+
+  private func writeWebhooks(_ filter: Filter, _ ledger: inout JSONWriter) {
+    let hooks = webhooks.state.withLock { state in state.order.compactMap { state.hooks[$0] } }
+    let wanted = hooks.filter { hook in filter.account.map { $0 == hook.name } ?? true }
+    let published = wanted.map { hook in
+      hook.events.filter { $0.at > filter.after && $0.type == WebhookReceiver.publishedType }
+    }
+    let others = wanted.map { hook in
+      hook.events.count { $0.at > filter.after && $0.type != WebhookReceiver.publishedType }
+    }
+    ledger.object(Platform.webhook.rawValue) { part in
+      part.member("count", published.reduce(0) { $0 + $1.count })
+      part.member("deleted", published.joined().count { $0.deletedAt != nil })
+      part.member("otherEvents", others.reduce(0, +))
+      guard filter.showsEntries else { return }
+      part.array("entries") { list in
+        for (hook, events) in zip(wanted, published) {
+          for event in events { list.object { write(event, hook: hook.name, &$0) } }
+        }
+      }
+    }
+  }
+
+  private func write(_ event: WebhookEvent, hook: String, _ writer: inout JSONWriter) {
+    let page = WebhookReceiver.page(hook: hook, id: event.id, origin: origin)
+    writer.member("id", event.id)
+    writer.member("account", hook)
+    writer.member("type", event.type)
+    writer.member("text", event.text)
+    writer.member("url", page)
+    writer.member("page", page)
+    writer.member("at", CivilTime(milliseconds: event.at).iso)
+    writer.member("media", event.mediaCount)
+    writer.member("deliveries", event.deliveries)
+    writer.member("deleted", event.deletedAt != nil)
+  }
+}

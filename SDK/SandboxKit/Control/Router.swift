@@ -1,0 +1,164 @@
+/// Leads each request to a platform, the control interface or a page, through the faults in force.
+final class Router: Sendable {
+  let x = XPlatform()
+  let webhooks = WebhookReceiver()
+  let faults = FaultBook()
+  let log = RequestLog()
+  let stopSignal: StopSignal
+  private let currentSettings: Guarded<SandboxSettings>
+  private let currentOrigin = Guarded("")
+
+  init(settings: SandboxSettings, stopSignal: StopSignal) {
+    currentSettings = Guarded(settings)
+    self.stopSignal = stopSignal
+  }
+
+  var settings: SandboxSettings { currentSettings.withLock { $0 } }
+
+  func setSettings(_ settings: SandboxSettings) {
+    currentSettings.withLock { $0 = settings }
+  }
+
+  /// The sandbox's own address, as its links show it.
+  var origin: String { currentOrigin.withLock { $0 } }
+
+  func setOrigin(_ origin: String) {
+    currentOrigin.withLock { $0 = origin }
+  }
+
+  // MARK: Start
+
+  func add(_ account: SandboxConfiguration.XAccount) throws(SandboxError) {
+    guard XAccountOrder.isUsername(account.username), !account.token.isEmpty else {
+      throw SandboxError("an account of x is NAME:TOKEN, the name of 1 to 15 letters, digits and _")
+    }
+    var order = XAccountOrder(username: account.username)
+    order.tokens = [.init(text: account.token)]
+    let result = x.state.withLock { state -> ControlError? in
+      do throws(ControlError) {
+        _ = try state.setAccount(order, now: WallClock.milliseconds())
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let result { throw SandboxError(result.message) }
+  }
+
+  func add(_ hook: SandboxConfiguration.Hook) throws(SandboxError) {
+    guard WebhookHookOrder.isName(hook.name), let secret = WebhookSecret(hook.secret) else {
+      throw SandboxError("a hook is NAME:SECRET, the secret whsec_ and the base64 of 24 to 64 bytes")
+    }
+    webhooks.setHook(WebhookHookOrder(name: hook.name, secrets: [secret]))
+  }
+
+  // MARK: Requests
+
+  func answer(_ request: HTTPRequest) -> Answer {
+    if request.path.hasPrefix("/2/") {
+      return simulate(request, platform: .x, account: { [self] in x.username(of: request) }) { [self] lag in
+        let settings = settings
+        let call = XCall(now: WallClock.milliseconds(), settings: settings, listLag: settings.listLagMs + lag)
+        let answer = x.answer(request, call: call)
+        return Performed(response: answer.response, account: answer.username)
+      }
+    }
+    if request.path.hasPrefix("/hooks/"), !Pages.isPage(request) {
+      let parts = request.pathParts
+      guard parts.count == 2 else { return .respond(.text(404, "there is no such hook\n")) }
+      return simulate(request, platform: .webhook, account: { parts[1] }) { [self] _ in
+        let response = webhooks.answer(request, hook: parts[1], now: WallClock.milliseconds(), origin: origin)
+        return Performed(response: response, account: parts[1])
+      }
+    }
+    if request.path.hasPrefix("/_sandbox/") { return .respond(control(request)) }
+    return .respond(Pages(router: self).answer(request))
+  }
+
+  /// The honest answer of a platform, and whose account it is for.
+  private struct Performed: Sendable {
+    let response: HTTPResponse
+    let account: String?
+  }
+
+  private typealias Work = @Sendable (_ listLag: Int) -> Performed
+
+  /// Works on a request to a platform as its faults demand.
+  ///
+  /// - Parameter account: costs a lock, so it is asked only when a fault or the log needs it.
+  private func simulate(
+    _ request: HTTPRequest,
+    platform: Platform,
+    account: @Sendable () -> String?,
+    perform: @escaping Work
+  ) -> Answer {
+    let started = WallClock.milliseconds()
+    var plan = faults.plan(for: request, platform: platform.rawValue, account: account)
+    if let text = request.header("x-sandbox-fault") {
+      do throws(ControlError) {
+        plan.add(try FaultOrder.headerAction(text))
+      } catch {
+        return .respond(.text(400, error.message + "\n"))
+      }
+    }
+    let wait = settings.baseDelayMs + plan.delayBefore
+    if wait > 0, !stopSignal.sleep(milliseconds: wait) { return .reset }
+    let (answer, performed) = end(plan, platform, perform)
+    if plan.delayAfter > 0 { _ = stopSignal.sleep(milliseconds: plan.delayAfter) }
+    log.add(
+      LoggedRequest(
+        at: started,
+        platform: platform.rawValue,
+        account: performed == nil ? account() : performed?.account,
+        method: request.method,
+        path: request.path,
+        queryNames: request.rawQuery.isEmpty ? [] : request.queryItems()?.map(\.name) ?? [],
+        bodyBytes: request.body.count,
+        status: answer.status,
+        faults: plan.names,
+        milliseconds: WallClock.milliseconds() - started
+      )
+    )
+    return answer
+  }
+
+  /// What the client gets, and what happened behind it, if anything has yet.
+  private func end(_ plan: FaultPlan, _ platform: Platform, _ perform: @escaping Work) -> (Answer, Performed?) {
+    let lag = plan.listLag
+    switch plan.ending {
+    case nil, .delay, .listLag:
+      let performed = perform(lag)
+      return (.respond(performed.response), performed)
+    case .resetBeforeCommit: return (.reset, nil)
+    case .resetAfterCommit: return (.reset, perform(lag))
+    case .commitAfterReset(let milliseconds):
+      let stopSignal = stopSignal
+      let later: @Sendable () -> Void = {
+        // A stop in between means that the effect never comes, as with a platform that goes down.
+        if stopSignal.sleep(milliseconds: milliseconds) { _ = perform(lag) }
+      }
+      return (.resetThen(later), nil)
+    case .status(let fault):
+      let honest = fault.afterCommit ? perform(lag) : nil
+      return (.respond(FaultAnswer.response(fault, platform: platform, honest: honest?.response)), honest)
+    case .truncateBody:
+      let performed = perform(lag)
+      return (.truncate(performed.response), performed)
+    case .wrongContentType:
+      let performed = perform(lag)
+      var response = performed.response
+      response.set("content-type", "text/html; charset=utf-8")
+      return (.respond(response), performed)
+    }
+  }
+}
+
+extension Answer {
+  /// The status that the client sees, if any.
+  var status: Int? {
+    switch self {
+    case .respond(let response), .truncate(let response): response.status
+    case .reset, .resetThen: nil
+    }
+  }
+}

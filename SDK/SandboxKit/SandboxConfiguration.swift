@@ -1,0 +1,64 @@
+/// How a sandbox starts.
+public struct SandboxConfiguration: Sendable {
+  /// One simulated account of the platform X with one access token.
+  public struct XAccount: Sendable {
+    /// The handle, without `@`.
+    public var username: String
+    /// The access token of OAuth 2.0 user context.
+    public var token: String
+
+    /// Creates an account with every scope and no credit limit.
+    public init(username: String, token: String) {
+      self.username = username
+      self.token = token
+    }
+  }
+
+  /// One endpoint that receives signed webhooks.
+  public struct Hook: Sendable {
+    /// The last part of the address `/hooks/{name}`.
+    public var name: String
+    /// `whsec_` and the base64 of 24 to 64 bytes.
+    public var secret: String
+
+    /// Creates an endpoint.
+    public init(name: String, secret: String) {
+      self.name = name
+      self.secret = secret
+    }
+  }
+
+  /// The IPv4 address to listen on; anyone who reaches it may change the sandbox.
+  public var host: String
+  /// The port; 0 lets the system choose.
+  public var port: UInt16
+  /// More connections are answered with 503.
+  public var maximumConnections: Int
+  /// Seconds after which a silent connection is closed.
+  public var idleSeconds: Int
+  /// What the platforms allow at first.
+  public var settings: SandboxSettings
+  /// Accounts that exist from the start.
+  public var accounts: [XAccount]
+  /// Webhook endpoints that exist from the start.
+  public var hooks: [Hook]
+
+  /// A sandbox on a free port of the loopback address.
+  public init(
+    host: String = "127.0.0.1",
+    port: UInt16 = 0,
+    maximumConnections: Int = 2000,
+    idleSeconds: Int = 300,
+    settings: SandboxSettings = SandboxSettings(),
+    accounts: [XAccount] = [],
+    hooks: [Hook] = []
+  ) {
+    self.host = host
+    self.port = port
+    self.maximumConnections = maximumConnections
+    self.idleSeconds = idleSeconds
+    self.settings = settings
+    self.accounts = accounts
+    self.hooks = hooks
+  }
+}

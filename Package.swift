@@ -79,6 +79,10 @@ let package = Package(
     tests("LoggingTests", ["Logging"]),
     tests("ProcessesTests", ["Processes"]),
     tests("ServiceTreeTests", ["Logging", "ServiceTree"]),
+
+    // MARK: Plugin host
+    module("PluginManifest", in: "Host", ["JSONDocument"]),
+    tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
   ]
 )
 

@@ -82,7 +82,9 @@ let package = Package(
 
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
+    module("Egress", in: "Host", ["Cryptography", "HTTPClient", "JSONDocument", "JSONText", "Logging", "PluginManifest"]),
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
+    tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
   ]
 )
 

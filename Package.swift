@@ -83,8 +83,14 @@ let package = Package(
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
     module("Egress", in: "Host", ["Cryptography", "HTTPClient", "JSONDocument", "JSONText", "Logging", "PluginManifest"]),
+    module(
+      "PluginHost",
+      in: "Host",
+      ["JSONText", "Logging", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]
+    ),
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
     tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
+    tests("PluginHostTests", ["JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]),
   ]
 )
 

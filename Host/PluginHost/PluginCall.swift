@@ -1,0 +1,50 @@
+package import JSONText
+package import PluginProtocol
+
+/// One open call of a plugin.
+///
+/// One task at a time takes the messages with `next`; requests may be answered by any task, in any order.
+package final class PluginCall: Sendable {
+  /// The call's name on the wire, such as `c12`; unique in this process.
+  package let id: String
+  /// Version of the plugin that answers.
+  package let pluginVersion: String
+  let number: Int64
+  let mailbox = Mailbox()
+  private let process: PluginProcess
+
+  init(number: Int64, process: PluginProcess, pluginVersion: String) {
+    self.number = number
+    id = "c\(number)"
+    self.process = process
+    self.pluginVersion = pluginVersion
+  }
+
+  /// Waits for the next message. The last message is returned again by every later call.
+  ///
+  /// Cancelling the task cancels the call, whose last message then comes within two seconds.
+  package func next() async -> PluginMessage {
+    if let message = mailbox.take() { return message }
+    return await withTaskCancellationHandler {
+      await mailbox.wait()
+    } onCancel: {
+      cancel()
+    }
+  }
+
+  /// Answers a request. Without effect when the plugin is gone.
+  package func answer(_ request: PluginRequest, result: RawJSON) {
+    process.answer(request.id, result: result)
+  }
+
+  /// Answers a request with an error.
+  package func refuse(_ request: PluginRequest, error: ProtocolError) {
+    process.refuse(request.id, error: error)
+  }
+
+  /// Asks the plugin to give the call up. Its last message comes within two seconds; a result that is on its way is
+  /// still delivered.
+  package func cancel() {
+    process.cancel(number)
+  }
+}

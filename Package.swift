@@ -69,12 +69,14 @@ let package = Package(
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),
     module("HTTPClient", in: "Host", ["CCurl"]),
+    module("HTTPServer", in: "Host", ["CMicroHTTPD", "CHostShims", "Logging"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
     module("Processes", in: "Host", ["CHostShims"]),
     module("ServiceTree", in: "Host", ["Logging"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("HTTPClientTests", ["HTTPClient"]),
+    tests("HTTPServerTests", ["HTTPServer", "Logging"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
     tests("ProcessesTests", ["Processes"]),
@@ -91,6 +93,20 @@ let package = Package(
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
     tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
     tests("PluginHostTests", ["JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]),
+
+
+
+    // MARK: Whole system
+    .executableTarget(
+      name: "rostrum-bench",
+      dependencies: [
+        "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "Migrations", "PluginHost", "PluginManifest",
+        "Postgres", "Processes", "ServiceTree",
+      ],
+      path: "Tests/Benchmarks",
+      exclude: ["Driver"],
+      swiftSettings: settings
+    ),
   ]
 )
 

@@ -72,6 +72,7 @@ let package = Package(
     module("HTTPServer", in: "Host", ["CMicroHTTPD", "CHostShims", "Logging"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
+    module("Postgres", in: "Host", ["CPostgres", "Logging"]),
     module("Processes", in: "Host", ["CHostShims"]),
     module("ServiceTree", in: "Host", ["Logging"]),
     tests("CryptographyTests", ["Cryptography"]),
@@ -79,8 +80,13 @@ let package = Package(
     tests("HTTPServerTests", ["HTTPServer", "Logging"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
+    tests("PostgresTests", ["Postgres", "TestSupport"]),
     tests("ProcessesTests", ["Processes"]),
     tests("ServiceTreeTests", ["Logging", "ServiceTree"]),
+
+    // MARK: Storage and queue
+    module("Migrations", in: "Host", ["Cryptography", "Logging", "Postgres", "Processes", "ServiceTree"]),
+    tests("MigrationsTests", ["Logging", "Migrations", "Postgres", "Processes", "ServiceTree", "TestSupport"]),
 
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
@@ -105,6 +111,13 @@ let package = Package(
       ],
       path: "Tests/Benchmarks",
       exclude: ["Driver"],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "TestSupport",
+      dependencies: ["Cryptography", "Logging", "Migrations", "Postgres", "Processes", "ServiceTree"],
+      path: "Tests/Support",
+      exclude: ["Python"],
       swiftSettings: settings
     ),
   ]

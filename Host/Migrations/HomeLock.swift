@@ -1,0 +1,40 @@
+internal import Glibc
+internal import Processes
+
+/// The right to serve a home; one process has it at a time, and the kernel frees it when that process ends.
+package final class HomeLock: Sendable {
+  /// The home's folder.
+  package let home: String
+  private let descriptor: OwnedDescriptor
+
+  /// Takes the lock, and makes the home when it is missing.
+  package init(home: String) throws(ClusterError) {
+    self.home = home
+    try Folder.make(home, mode: 0o700)
+    let path = home + "/lock"
+    let opened = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard opened >= 0 else {
+      throw ClusterError(.folder, "The lock \(path) cannot be opened: \(Folder.reason(errno))")
+    }
+    descriptor = OwnedDescriptor(adopting: opened)
+    guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+      var buffer = [UInt8](repeating: 0, count: 16)
+      let count = unsafe pread(opened, &buffer, buffer.count, 0)
+      let holder = Int32(String(decoding: buffer[..<max(0, count)], as: UTF8.self))
+      let who = holder.map { "process \($0)" } ?? "another process"
+      throw ClusterError(
+        .homeInUse,
+        "\(home) is in use: \(who) serves it; stop that one or choose another ROSTRUM_HOME"
+      )
+    }
+    let text = [UInt8](String(getpid()).utf8)
+    // The number only helps people; the lock is what counts, so a full disk is no reason to refuse.
+    _ = ftruncate(opened, 0)
+    _ = unsafe pwrite(opened, text, text.count, 0)
+  }
+
+  /// Gives the lock back; also happens with the last reference.
+  package func release() {
+    descriptor.close()
+  }
+}

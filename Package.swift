@@ -86,7 +86,9 @@ let package = Package(
 
     // MARK: Storage and queue
     module("Migrations", in: "Host", ["Cryptography", "Logging", "Postgres", "Processes", "ServiceTree"]),
+    module("JobQueue", in: "Host", ["Logging", "Postgres", "ServiceTree"]),
     tests("MigrationsTests", ["Logging", "Migrations", "Postgres", "Processes", "ServiceTree", "TestSupport"]),
+    tests("JobQueueTests", ["JobQueue", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
 
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),

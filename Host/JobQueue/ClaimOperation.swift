@@ -1,0 +1,209 @@
+internal import FoundationEssentials
+internal import Postgres
+
+/// What belongs to every claim of a node.
+final class ClaimShape: Sendable {
+  let nodeEpoch: UUID
+  let extensions: [ClaimExtension]
+
+  init(nodeEpoch: UUID, extensions: [ClaimExtension]) {
+    self.nodeEpoch = nodeEpoch
+    self.extensions = extensions
+  }
+
+  /// The extensions' columns, each with a comma before it.
+  var columns: SQL {
+    SQL.joined(extensions.indices.map { "\(identifier: ClaimShape.alias($0)).*" }.map { ", " + $0 }, separator: "")
+  }
+
+  /// The joins behind `d(job_id, kind)`.
+  var joins: SQL {
+    SQL.joined(
+      extensions.enumerated().map { index, item in
+        """
+         LEFT JOIN LATERAL (\(fragment: item.query)) AS \(identifier: ClaimShape.alias(index)) ON d.kind = \(item.kind)
+        """
+      },
+      separator: ""
+    )
+  }
+
+  private static func alias(_ index: Int) -> String { "extension_\(index)" }
+}
+
+/// Claims the next jobs of the lanes that may run, fairly between the sites.
+struct ClaimOperation: BatchOperation {
+  struct Answer: Sendable {
+    var jobs: [ClaimedJob] = []
+    /// Jobs whose group or job was paused or cancelled; they must be given back at once.
+    var stopped: [Lease] = []
+    /// How many lanes were looked at, over how many sites, and the last of these in the order of the rotation.
+    var lanes = 0
+    var sites = 0
+    var lastSite: Int64?
+    /// When a lane that was touched may run again.
+    var nextSlot: Duration?
+  }
+
+  static let rank = QueueRank.claim
+
+  let shape: ClaimShape
+  let kinds: [String]
+  let request: ClaimLedger.Request
+
+  static func statement(for operations: [ClaimOperation]) -> SQL {
+    // A node has one claim under way at a time; several would only be one larger claim.
+    let first = operations[0]
+    let want = operations.reduce(0) { $0 + $1.request.count }
+    return statement(first.shape, kinds: first.kinds, request: first.request, count: want)
+  }
+
+  static func outputs(of rows: [Row], for operations: [ClaimOperation]) throws -> [Answer] {
+    var answer = Answer()
+    for row in rows {
+      answer.lanes = Int(try row.get("lanes", as: Int64.self))
+      answer.sites = Int(try row.get("sites", as: Int64.self))
+      answer.lastSite = try row.get("last_site")
+      answer.nextSlot = try row.get("next_in", as: Double?.self).map { .seconds($0) }
+      // A claim that found nothing answers with one row that has no job.
+      guard let _: Int64 = try row.get("job_id") else { continue }
+      let job = try ClaimedJob(row, nodeEpoch: operations[0].shape.nodeEpoch)
+      if try row.get("stopped", as: Bool.self), !job.isLive {
+        answer.stopped.append(job.lease)
+      } else {
+        answer.jobs.append(job)
+      }
+    }
+    return [answer] + Array(repeating: Answer(), count: operations.count - 1)
+  }
+
+  private static func statement(_ shape: ClaimShape, kinds: [String], request: ClaimLedger.Request, count: Int) -> SQL {
+    """
+    WITH a AS MATERIALIZED (
+      SELECT statement_timestamp() AS t, \(shape.nodeEpoch)::uuid AS epoch, \(request.afterSite)::bigint AS after_site,
+        \(Int32(clamping: request.quantum))::int AS quantum, \(Int32(clamping: count))::int AS want, \(kinds)::text[] AS kinds
+    ),
+    \(trusted: ClaimStatement.lanes),
+    \(trusted: ClaimStatement.jobs),
+    \(trusted: ClaimStatement.counters)
+    SELECT d.job_id, d.fence, d.lane_id, d.group_id, d.site_id, d.kind, d.priority, d.due_at,
+      (d.attempts + 1)::smallint AS attempts, coalesce(d.max_attempts, 1::smallint) AS max_attempts, d.live,
+      d.payload::text AS payload, false AS is_check, 0 AS checks, NULL::timestamptz AS called_at,
+      (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL OR d.canceled_at IS NOT NULL) AS stopped,
+      z.lanes, z.sites, z.last_site, z.next_in\(fragment: shape.columns)
+    FROM (
+      SELECT (SELECT count(*) FROM l) AS lanes, (SELECT count(DISTINCT l.site_id) FROM l) AS sites,
+        (SELECT l.site_id FROM l ORDER BY l.place DESC LIMIT 1) AS last_site,
+        (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
+          WHERE u.runnable_at < 'infinity') AS next_in
+    ) z
+    LEFT JOIN (x AS d LEFT JOIN job_groups s ON s.group_id = d.group_id\(fragment: shape.joins)) ON true
+    ORDER BY d.place
+    """
+  }
+}
+
+/// The fixed parts of the claim.
+private enum ClaimStatement {
+  /// `l`: lanes that may run, locked; at most `quantum` times its weight for each site, the sites in rotation.
+  /// `p`: what the lanes' pools allow. A claim never waits for a lock.
+  ///
+  /// The condition on `infinity` lets the planner use the partial index; the kind is kept out of every index.
+  static let lanes: StaticString = """
+    s AS (
+      (SELECT q.site_id, q.weight FROM queue_sites q
+        WHERE NOT q.paused AND q.site_id > (SELECT after_site FROM a) ORDER BY q.site_id)
+      UNION ALL
+      (SELECT q.site_id, q.weight FROM queue_sites q
+        WHERE NOT q.paused AND q.site_id <= (SELECT after_site FROM a) ORDER BY q.site_id)
+    ),
+    l AS MATERIALIZED (
+      SELECT n.*, row_number() OVER () AS place
+      FROM s CROSS JOIN LATERAL (
+        SELECT o.lane_id, o.site_id, o.pool_id,
+          CASE WHEN o.min_gap > '0' OR o.rate_interval IS NOT NULL THEN 1
+            ELSE least(o.cap - o.inflight, o.pending, (SELECT quantum FROM a)) END AS take
+        FROM lanes o
+        WHERE o.site_id = s.site_id AND o.runnable_at <= statement_timestamp() AND o.runnable_at < 'infinity'
+          AND o.kind || '' = ANY ((SELECT kinds FROM a)::text[])
+        ORDER BY o.runnable_at LIMIT (SELECT quantum FROM a) * s.weight
+        FOR NO KEY UPDATE SKIP LOCKED
+      ) n LIMIT (SELECT want FROM a)
+    ),
+    p AS MATERIALIZED (
+      SELECT o.pool_id, greatest(o.blocked_until, o.tat - o.rate_burst) AS next_at,
+        CASE WHEN o.blocked_until > a.t THEN 0
+          WHEN o.rate_interval IS NULL THEN 1000000
+          ELSE least(1000000, greatest(0, 1 + floor(extract(epoch FROM (a.t + o.rate_burst - greatest(o.tat, a.t)))
+            / extract(epoch FROM o.rate_interval))))::int END AS allowed
+      FROM (SELECT DISTINCT l.pool_id FROM l WHERE l.pool_id IS NOT NULL) u
+      JOIN lane_pools o ON o.pool_id = u.pool_id CROSS JOIN a
+      FOR NO KEY UPDATE OF o SKIP LOCKED
+    )
+    """
+
+  /// `x`: the jobs that are ours now. Leases come from the DELETE, never from what a SELECT saw: its snapshot may be
+  /// older than the lane's lock, and then the job may have run already.
+  static let jobs: StaticString = """
+    h AS MATERIALIZED (
+      SELECT l.lane_id, l.pool_id, l.place, c.place_in_ready,
+        row_number() OVER (PARTITION BY l.pool_id ORDER BY l.place) AS rank
+      FROM l CROSS JOIN LATERAL (
+        SELECT r.ctid AS place_in_ready FROM ready r WHERE r.lane_id = l.lane_id
+        ORDER BY r.priority, r.due_at, r.job_id LIMIT l.take
+      ) c LIMIT (SELECT want FROM a)
+    ),
+    d AS (
+      DELETE FROM ready r USING h
+      WHERE r.ctid = h.place_in_ready
+        AND (h.pool_id IS NULL OR h.rank <= (SELECT p.allowed FROM p WHERE p.pool_id = h.pool_id))
+      RETURNING r.*, h.pool_id, h.place
+    ),
+    x AS MATERIALIZED (
+      SELECT d.*, nextval('lease_fences') AS fence, coalesce(j.kind, '') AS kind, j.payload, j.max_attempts, j.canceled_at
+      FROM d LEFT JOIN jobs j ON j.job_id = d.job_id
+    ),
+    e AS (
+      INSERT INTO leases
+        (job_id, fence, node_epoch, lane_id, group_id, site_id, due_at, claimed_at, priority, attempts, live, kind)
+      SELECT x.job_id, x.fence, a.epoch, x.lane_id, x.group_id, x.site_id, x.due_at, a.t, x.priority,
+        x.attempts + 1, x.live, x.kind
+      FROM x CROSS JOIN a
+    )
+    """
+
+  /// `u`: the lanes' new counters, gap and rate; a lane whose pool is used up waits for the pool.
+  static let counters: StaticString = """
+    k AS MATERIALIZED (
+      SELECT m.lane_id, m.pool_id, sum(m.n)::int AS n
+      FROM (
+        SELECT d.lane_id, d.pool_id, 1 AS n FROM d
+        UNION ALL
+        SELECT l.lane_id, l.pool_id, 0 FROM l WHERE l.pool_id IS NOT NULL
+      ) m GROUP BY 1, 2
+    ),
+    u AS (
+      UPDATE lanes o SET pending = o.pending - k.n, inflight = o.inflight + k.n,
+        next_slot_at = CASE WHEN k.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
+          ELSE o.next_slot_at END,
+        tat = CASE WHEN o.rate_interval IS NULL THEN o.tat ELSE greatest(a.t, o.tat) + k.n * o.rate_interval END,
+        runnable_at = CASE
+          WHEN o.paused OR o.pending <= k.n OR o.inflight + k.n >= o.cap THEN 'infinity'
+          ELSE greatest(a.t, o.blocked_until,
+            CASE WHEN k.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
+              ELSE o.next_slot_at END,
+            CASE WHEN o.rate_interval IS NOT NULL
+              THEN greatest(a.t, o.tat) + k.n * o.rate_interval - o.rate_burst END,
+            CASE WHEN p.allowed <= k.n THEN p.next_at END)
+          END
+      FROM a CROSS JOIN k LEFT JOIN p ON p.pool_id = k.pool_id
+      WHERE o.lane_id = k.lane_id AND (k.n > 0 OR p.allowed = 0)
+      RETURNING o.runnable_at
+    ),
+    debit AS (
+      UPDATE lane_pools o SET tat = greatest(a.t, o.tat) + c.n * o.rate_interval
+      FROM (SELECT k.pool_id, sum(k.n)::int AS n FROM k WHERE k.pool_id IS NOT NULL GROUP BY 1) c CROSS JOIN a
+      WHERE o.pool_id = c.pool_id AND c.n > 0 AND o.rate_interval IS NOT NULL
+    )
+    """
+}

@@ -1,0 +1,160 @@
+package import Postgres
+
+/// A limit of "so many in such a time", kept as a generic cell rate.
+package struct RateLimit: Hashable, Sendable {
+  /// The time that one job costs.
+  package var interval: Duration
+  /// How far the jobs may run ahead of the rate; zero spaces them evenly.
+  package var burst: Duration
+
+  package init(interval: Duration, burst: Duration = .zero) {
+    self.interval = interval
+    self.burst = burst
+  }
+
+  /// At most `count` jobs in every window of the length `window`.
+  ///
+  /// Half of the count may come at once; the other half pays for what the burst adds, so no window sees more.
+  package init(count: Int, per window: Duration) {
+    let count = max(1, count)
+    let together = max(1, count / 2)
+    // A window admits the jobs that come at once and one more each interval.
+    interval = window / max(1, count - together + 1)
+    burst = interval * (together - 1)
+  }
+}
+
+/// What a lane allows; a lane is the unit of order, concurrency, gap and rate.
+package struct LaneLimits: Hashable, Sendable {
+  /// Jobs in flight at the same time, 1 to 10,000.
+  package var cap: Int
+  /// The time from the end of one job to the start of the next.
+  package var minimumGap: Duration
+  package var rate: RateLimit?
+
+  package init(cap: Int = 1, minimumGap: Duration = .zero, rate: RateLimit? = nil) {
+    self.cap = cap
+    self.minimumGap = minimumGap
+    self.rate = rate
+  }
+}
+
+/// A lane to be made when there is none with its kind and key.
+package struct LaneSpecification: Sendable {
+  package var kind: String
+  package var key: String
+  package var siteID: Int64
+  package var limits: LaneLimits
+  package var poolID: Int64?
+
+  /// - Parameter kind: The kind that a node must handle to claim from the lane; its jobs may have other kinds.
+  package init(kind: String, key: String, siteID: Int64, limits: LaneLimits = LaneLimits(), poolID: Int64? = nil) {
+    self.kind = kind
+    self.key = key
+    self.siteID = siteID
+    self.limits = limits
+    self.poolID = poolID
+  }
+}
+
+/// Statements about lanes and pools, for use in the caller's own transaction; they run with the owner's rights.
+package enum LaneStatements {
+  /// Makes the lanes that do not exist; answers with `place` (from 1) and `lane_id` of every one.
+  ///
+  /// A lane that another transaction makes at the same moment can be missing in the answer; ask again.
+  package static func ensure(_ lanes: [LaneSpecification]) -> SQL {
+    """
+    WITH i AS MATERIALIZED (
+      SELECT * FROM unnest(
+        \(lanes.map(\.kind)), \(lanes.map(\.key)), \(lanes.map(\.siteID)), \(lanes.map(\.poolID)),
+        \(lanes.map { Int32(clamping: $0.limits.cap) }), \(lanes.map(\.limits.minimumGap.seconds)),
+        \(lanes.map { $0.limits.rate?.interval.seconds ?? 0 }), \(lanes.map { $0.limits.rate?.burst.seconds ?? 0 })
+      ) WITH ORDINALITY AS t(kind, key, site_id, pool_id, cap, min_gap, rate_interval, rate_burst, place)
+    ), s AS (
+      INSERT INTO queue_sites (site_id) SELECT DISTINCT i.site_id FROM i ON CONFLICT DO NOTHING
+    ), n AS (
+      INSERT INTO lanes (kind, key, site_id, pool_id, cap, min_gap, rate_interval, rate_burst)
+      SELECT i.kind, i.key, i.site_id, i.pool_id, i.cap, i.min_gap * interval '1 s',
+        nullif(i.rate_interval, 0) * interval '1 s', i.rate_burst * interval '1 s'
+      FROM i ORDER BY i.kind, i.key
+      ON CONFLICT (kind, key) DO NOTHING
+      RETURNING lane_id, kind, key
+    )
+    SELECT i.place, coalesce(n.lane_id, l.lane_id) AS lane_id
+    FROM i LEFT JOIN n ON n.kind = i.kind AND n.key = i.key LEFT JOIN lanes l ON l.kind = i.kind AND l.key = i.key
+    WHERE coalesce(n.lane_id, l.lane_id) IS NOT NULL
+    ORDER BY i.place
+    """
+  }
+
+  /// Changes what a lane allows, from its next claim on.
+  package static func configure(_ laneID: Int64, _ limits: LaneLimits, poolID: Int64?) -> SQL {
+    """
+    UPDATE lanes l SET cap = n.cap, min_gap = n.min_gap, rate_interval = n.rate_interval, rate_burst = n.rate_burst,
+      pool_id = n.pool_id,
+      runnable_at = CASE WHEN l.paused OR l.pending <= 0 OR l.inflight >= n.cap THEN 'infinity'
+        ELSE greatest(statement_timestamp(), l.next_slot_at, l.blocked_until,
+          CASE WHEN n.rate_interval IS NOT NULL THEN l.tat - n.rate_burst END) END
+    FROM (SELECT \(Int32(clamping: limits.cap)) AS cap, \(limits.minimumGap.seconds) * interval '1 s' AS min_gap,
+      nullif(\(limits.rate?.interval.seconds ?? 0), 0) * interval '1 s' AS rate_interval,
+      \(limits.rate?.burst.seconds ?? 0) * interval '1 s' AS rate_burst, \(poolID as Int64?)::bigint AS pool_id) n
+    WHERE l.lane_id = \(laneID)
+    """
+  }
+
+  /// Stops or starts claiming from a lane; what is in flight goes on.
+  package static func setPaused(_ laneID: Int64, _ paused: Bool) -> SQL {
+    """
+    UPDATE lanes l SET paused = \(paused),
+      runnable_at = CASE WHEN \(paused) OR l.pending <= 0 OR l.inflight >= l.cap THEN 'infinity'
+        ELSE greatest(statement_timestamp(), l.next_slot_at, l.blocked_until,
+          CASE WHEN l.rate_interval IS NOT NULL THEN l.tat - l.rate_burst END) END
+    WHERE l.lane_id = \(laneID)
+    """
+  }
+
+  /// Keeps a lane still for a time, such as after "too many requests".
+  package static func block(_ laneID: Int64, for duration: Duration) -> SQL {
+    """
+    UPDATE lanes l SET blocked_until = greatest(l.blocked_until, n.until),
+      runnable_at = CASE WHEN l.runnable_at < 'infinity' THEN greatest(l.runnable_at, n.until) ELSE l.runnable_at END
+    FROM (SELECT clock_timestamp() + \(duration.seconds) * interval '1 s' AS until) n
+    WHERE l.lane_id = \(laneID)
+    """
+  }
+
+  /// Makes or changes a pool, a limit that several lanes share; answers with `pool_id`.
+  package static func ensurePool(siteID: Int64, key: String, rate: RateLimit?) -> SQL {
+    """
+    INSERT INTO lane_pools (site_id, key, rate_interval, rate_burst)
+    VALUES (\(siteID), \(key), nullif(\(rate?.interval.seconds ?? 0), 0) * interval '1 s',
+      \(rate?.burst.seconds ?? 0) * interval '1 s')
+    ON CONFLICT (site_id, key) DO UPDATE SET rate_interval = excluded.rate_interval, rate_burst = excluded.rate_burst
+    RETURNING pool_id
+    """
+  }
+
+  /// Keeps all lanes of a pool still for a time.
+  package static func blockPool(_ poolID: Int64, for duration: Duration) -> SQL {
+    """
+    UPDATE lane_pools SET blocked_until = greatest(blocked_until, clock_timestamp() + \(duration.seconds) * interval '1 s')
+    WHERE pool_id = \(poolID)
+    """
+  }
+
+  /// Sets a site's share of the claims and whether anything of it runs.
+  package static func setSite(_ siteID: Int64, weight: Int, paused: Bool) -> SQL {
+    """
+    INSERT INTO queue_sites (site_id, weight, paused) VALUES (\(siteID), \(Int16(clamping: weight)), \(paused))
+    ON CONFLICT (site_id) DO UPDATE SET weight = excluded.weight, paused = excluded.paused
+    """
+  }
+}
+
+extension Duration {
+  /// The duration as a number of seconds, as statements take it.
+  package var seconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) + Double(attoseconds) / 1e18
+  }
+}

@@ -1,0 +1,91 @@
+internal import Postgres
+
+/// Moves jobs whose time has come to their lanes.
+///
+/// Jobs of a paused group are parked, those of a cancelled group are dropped. It waits for locks of lanes, in the order
+/// of their numbers, so it must be a transaction of its own. A paused group is locked while jobs are parked, so that
+/// whoever resumes it finds all of them.
+enum PromoteStatement {
+  struct Answer: Sendable {
+    var moved = 0
+    var runnable = 0
+    var nextSlot: Duration?
+    var nextDue: Duration?
+  }
+
+  static func make(limit: Int, hooks: ClosingHooks) -> SQL {
+    """
+    WITH p AS MATERIALIZED (
+      SELECT d.ctid AS place, d.*, s.paused_at, s.canceled_at
+      FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
+      WHERE d.due_at <= statement_timestamp() ORDER BY d.due_at LIMIT \(Int32(clamping: limit))::int
+      FOR UPDATE OF d SKIP LOCKED
+    ),
+    \(trusted: moves)\(fragment: hooks.expressions)
+    SELECT (SELECT count(*) FROM p) AS moved,
+      (SELECT count(*) FROM u WHERE u.runnable_at <= statement_timestamp()) AS runnable,
+      (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
+        WHERE u.runnable_at > statement_timestamp() AND u.runnable_at < 'infinity') AS next_slot_in,
+      (SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float8 FROM due d
+        WHERE d.due_at > statement_timestamp()) AS next_due_in
+    """
+  }
+
+  static func answer(_ rows: [Row]) throws(PostgresError) -> Answer {
+    guard let row = rows.first else { return Answer() }
+    return Answer(
+      moved: Int(try row.get("moved", as: Int64.self)),
+      runnable: Int(try row.get("runnable", as: Int64.self)),
+      nextSlot: try row.get("next_slot_in", as: Double?.self).map { .seconds($0) },
+      nextDue: try row.get("next_due_in", as: Double?.self).map { .seconds($0) }
+    )
+  }
+
+  private static let moves: StaticString = """
+    held AS MATERIALIZED (
+      SELECT s.group_id FROM job_groups s
+      WHERE s.group_id IN (SELECT p.group_id FROM p WHERE p.paused_at IS NOT NULL AND p.canceled_at IS NULL)
+        AND s.paused_at IS NOT NULL AND s.canceled_at IS NULL
+      ORDER BY s.group_id FOR SHARE
+    ),
+    gone AS (DELETE FROM due d USING p WHERE d.ctid = p.place),
+    v AS MATERIALIZED (
+      SELECT p.*, CASE WHEN p.live THEN 'run' WHEN p.canceled_at IS NOT NULL THEN 'drop'
+        WHEN h.group_id IS NOT NULL THEN 'park' ELSE 'run' END AS way
+      FROM p LEFT JOIN held h ON p.paused_at IS NOT NULL AND h.group_id = p.group_id
+    ),
+    park AS (
+      INSERT INTO parked (lane_id, due_at, job_id, site_id, group_id, priority, attempts, live)
+      SELECT v.lane_id, v.due_at, v.job_id, v.site_id, v.group_id, v.priority, v.attempts, v.live
+      FROM v WHERE v.way = 'park'
+    ),
+    closed AS (
+      DELETE FROM jobs j USING v WHERE v.way = 'drop' AND j.job_id = v.job_id
+      RETURNING j.job_id, j.site_id, j.group_id, j.lane_id, j.kind, v.due_at, v.attempts
+    ),
+    history AS (
+      INSERT INTO attempts (ended_at, job_id, fence, lane_id, group_id, site_id, due_at, attempt, outcome, kind)
+      SELECT clock_timestamp(), c.job_id, 0, c.lane_id, c.group_id, c.site_id, c.due_at, c.attempts, 8, c.kind
+      FROM closed c
+    ),
+    r AS (
+      INSERT INTO ready (lane_id, due_at, job_id, site_id, group_id, priority, attempts, live)
+      SELECT v.lane_id, v.due_at, v.job_id, v.site_id, v.group_id, v.priority, v.attempts, v.live
+      FROM v WHERE v.way = 'run'
+      RETURNING lane_id
+    ),
+    k AS MATERIALIZED (SELECT r.lane_id, count(*)::int AS n FROM r GROUP BY 1),
+    lk AS MATERIALIZED (
+      SELECT o.lane_id, k.n FROM lanes o JOIN k ON k.lane_id = o.lane_id ORDER BY o.lane_id FOR NO KEY UPDATE OF o
+    ),
+    u AS (
+      UPDATE lanes o SET pending = o.pending + lk.n,
+        runnable_at = CASE WHEN o.paused OR o.inflight >= o.cap THEN 'infinity'
+          WHEN o.runnable_at < 'infinity' THEN o.runnable_at
+          ELSE greatest(statement_timestamp(), o.next_slot_at, o.blocked_until,
+            CASE WHEN o.rate_interval IS NOT NULL THEN o.tat - o.rate_burst END) END
+      FROM lk WHERE o.lane_id = lk.lane_id
+      RETURNING o.runnable_at
+    )
+    """
+}

@@ -102,6 +102,18 @@ let package = Package(
     tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
     tests("PluginHostTests", ["JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]),
 
+    // MARK: Domain
+    module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
+    module("Identity", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
+    module("Vault", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
+    tests("IdentityTests", ["Cryptography", "Identity", "Postgres", "TestSupport"]),
+    tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
+    tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
+    tests("VaultTests", ["Cryptography", "Postgres", "TestSupport", "Vault"]),
+
 
 
     // MARK: Whole system

@@ -1,0 +1,43 @@
+package import Cryptography
+package import Postgres
+
+/// Seals secrets for their rows and opens them again. See `SealedBlob` for the format.
+///
+/// A key-encryption key of the operator's setting wraps one data key per site; the data key seals the values.
+package final class Vault: Sendable {
+  private let dataKeys: DataKeys
+
+  /// Checks every key of the setting against the database and registers new ones: the first key of a new database
+  /// becomes primary, later ones wait as pending.
+  ///
+  /// - Parameter keyLifetime: How long a data key is used before its row is read again.
+  /// - Throws: `keyMissing` or `keyWrong` with the id, upon which the host must not start.
+  package init(pool: Pool, keyring: Keyring, keyLifetime: Duration = .seconds(5)) async throws(VaultError) {
+    let primary = try await KeyRegistration.run(pool: pool, keyring: keyring)
+    dataKeys = DataKeys(pool: pool, keyring: keyring, primaryKeyID: primary, lifetime: keyLifetime)
+  }
+
+  /// Seals `secret` for its place. Store the blob's `bytes` and `keyID` in the row that the context names.
+  ///
+  /// The site must exist; its data key is made at the first call.
+  package func seal(_ secret: Secret, for context: SealContext) async throws(VaultError) -> SealedBlob {
+    let dataKey = try await dataKeys.primary(site: context.site)
+    return try Envelope.seal(secret, context: context, key: dataKey.key, keyID: dataKey.id)
+  }
+
+  /// Opens a blob that was sealed for this very place.
+  ///
+  /// - Throws: `unreadable` for any other blob; `database` if the key cannot be read now.
+  package func open(_ blob: SealedBlob, for context: SealContext) async throws(VaultError) -> Secret {
+    // A data key is opened by its own path only.
+    guard blob.kind == context.kind, blob.kind != .dataKey else { throw .unreadable }
+    let dataKey = try await dataKeys.key(blob.keyID)
+    guard dataKey.site == context.site else { throw .unreadable }
+    return try Envelope.open(blob, context: context, key: dataKey.key)
+  }
+
+  /// Opens a stored pair of columns, see `open(_:for:)`.
+  package func open(stored bytes: [UInt8], keyID: Int64, for context: SealContext) async throws(VaultError) -> Secret {
+    try await open(SealedBlob(stored: bytes, keyID: keyID), for: context)
+  }
+}

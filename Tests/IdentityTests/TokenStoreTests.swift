@@ -1,0 +1,164 @@
+import Cryptography
+import FoundationEssentials
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Identity
+
+@Suite(.database) struct TokenStoreTests {
+  private struct People {
+    let pool: Pool
+    let tokens: TokenStore
+    let user: User
+    let sites: [Int64]
+
+    func token(
+      site: Int64? = nil,
+      role: Role? = nil,
+      expiresAt: Date? = nil
+    ) async throws -> (id: Int64, text: String) {
+      let (id, token) = try await pool.transaction { tx in
+        try await tokens.create(user: user.id, site: site, roleLimit: role, name: "t", expiresAt: expiresAt, in: tx)
+      }
+      return (id, try #require(token.revealText()))
+    }
+  }
+
+  private func withPeople(isOperator: Bool = false, _ body: (People) async throws -> Void) async throws {
+    try await TestDatabase.current.withPool { pool in
+      let users = UserStore(pool: pool)
+      let user = try await pool.transaction { tx in
+        try await users.create(email: "a@a.example", name: "A", isOperator: isOperator, in: tx)
+      }
+      var sites: [Int64] = []
+      for role in [Role.editor, .owner] {
+        let site: Int64 = try await pool.query("INSERT INTO sites (name) VALUES ('S') RETURNING id")[0].get(0)
+        try await pool.transaction { tx in try await users.setRole(role, of: user.id, in: site, in: tx) }
+        sites.append(site)
+      }
+      try await body(People(pool: pool, tokens: TokenStore(pool: pool), user: user, sites: sites))
+    }
+  }
+
+  @Test func aTokenIsItsUser() async throws {
+    try await withPeople(isOperator: true) { people in
+      let (id, text) = try await people.token()
+      let principal = try #require(try await people.tokens.principal(for: text))
+      #expect(principal.userID == people.user.id)
+      #expect(principal.tokenID == id)
+      #expect(principal.isOperator)
+      #expect(principal.roles == [people.sites[0]: .editor, people.sites[1]: .owner])
+    }
+  }
+
+  @Test func onlyTheHashIsStored() async throws {
+    try await withPeople { people in
+      let (_, text) = try await people.token()
+      let row = try #require(try await people.pool.query("SELECT token_hash, hint, t::text AS all FROM api_tokens t").first)
+      #expect(try row.get("token_hash", as: [UInt8].self) == SHA256.digest(text))
+      #expect(try !row.get("all", as: String.self).contains(text.dropFirst(4).prefix(20)))
+      #expect(try row.get("hint", as: String.self) == String(text.suffix(4)))
+      #expect(text.hasPrefix("rst_"))
+    }
+  }
+
+  @Test(arguments: ["", "rst_", "Bearer x", "rst_" + String(repeating: "A", count: 43), "rst_é"])
+  func unknownTokensAreNobody(text: String) async throws {
+    try await withPeople { people in
+      _ = try await people.token()
+      #expect(try await people.tokens.principal(for: text) == nil)
+    }
+  }
+
+  @Test func limitsOnlyTakeAway() async throws {
+    try await withPeople(isOperator: true) { people in
+      let viewer = try #require(try await people.tokens.principal(for: try await people.token(role: .viewer).text))
+      #expect(Set(viewer.roles.values) == [.viewer])
+      #expect(!viewer.isOperator)
+      let owner = try #require(try await people.tokens.principal(for: try await people.token(role: .owner).text))
+      #expect(owner.roles == [people.sites[0]: .editor, people.sites[1]: .owner])
+      let one = try #require(
+        try await people.tokens.principal(for: try await people.token(site: people.sites[0]).text)
+      )
+      #expect(one.roles == [people.sites[0]: .editor])
+      #expect(one.onlySite == people.sites[0])
+      // A token for one site may not look after the whole host.
+      #expect(!one.isOperator)
+    }
+  }
+
+  @Test func expiredTokensAreNobody() async throws {
+    try await withPeople { people in
+      let past = try await people.token(expiresAt: Date().addingTimeInterval(-1))
+      #expect(try await people.tokens.principal(for: past.text) == nil)
+      let future = try await people.token(expiresAt: Date().addingTimeInterval(3600))
+      #expect(try await people.tokens.principal(for: future.text) != nil)
+    }
+  }
+
+  @Test func revokedTokensAreNobodyAtOnce() async throws {
+    try await withPeople { people in
+      let (id, text) = try await people.token()
+      #expect(try await people.tokens.principal(for: text) != nil)
+      try await people.tokens.revoke(id)
+      #expect(try await people.tokens.principal(for: text) == nil)
+      await #expect(throws: IdentityError.unknownToken(id)) { try await people.tokens.revoke(id) }
+    }
+  }
+
+  @Test func peopleAndSitesThatAreGoneGiveNothing() async throws {
+    try await withPeople { people in
+      let (_, text) = try await people.token()
+      try await people.pool.execute("UPDATE sites SET archived_at = now() WHERE id = \(people.sites[0])")
+      #expect(try await people.tokens.principal(for: text)?.roles == [people.sites[1]: .owner])
+      try await people.pool.execute("UPDATE users SET deactivated_at = now()")
+      #expect(try await TokenStore(pool: people.pool).principal(for: text) == nil)
+    }
+  }
+
+  @Test func useIsStoredInOneGo() async throws {
+    try await withPeople { people in
+      let (_, text) = try await people.token()
+      _ = try await people.tokens.principal(for: text)
+      try await people.tokens.flushUse()
+      #expect(try await people.pool.query("SELECT FROM api_tokens WHERE last_used_at IS NOT NULL").count == 1)
+    }
+  }
+
+  @Test(arguments: ["", "a", "a@", "@b.c", "a@b", "a@b@c.d", "a b@c.d", "a@" + String(repeating: "b", count: 250) + ".d"])
+  func strangeAddressesAreRefused(email: String) async throws {
+    try await withPeople { people in
+      await #expect(throws: IdentityError.invalidEmail(email)) {
+        try await people.pool.transaction { tx in
+          try await UserStore(pool: people.pool).create(email: email, name: "B", isOperator: false, in: tx)
+        }
+      }
+    }
+  }
+
+  @Test func anAddressIsTakenInAnyCase() async throws {
+    try await withPeople { people in
+      let users = UserStore(pool: people.pool)
+      await #expect(throws: IdentityError.emailTaken("A@A.Example")) {
+        try await people.pool.transaction { tx in
+          try await users.create(email: "A@A.Example", name: "B", isOperator: false, in: tx)
+        }
+      }
+      #expect(try await users.user(email: "A@A.EXAMPLE").id == people.user.id)
+      #expect(try await users.list().map(\.id) == [people.user.id])
+      await #expect(throws: IdentityError.unknownUser("b@b.example")) { try await users.user(email: "b@b.example") }
+    }
+  }
+
+  @Test func aRoleIsReplaced() async throws {
+    try await withPeople { people in
+      let users = UserStore(pool: people.pool)
+      try await people.pool.transaction { tx in
+        try await users.setRole(.viewer, of: people.user.id, in: people.sites[1], in: tx)
+      }
+      let (_, text) = try await people.token(site: people.sites[1])
+      #expect(try await people.tokens.principal(for: text)?.roles == [people.sites[1]: .viewer])
+    }
+  }
+}

@@ -106,11 +106,27 @@ let package = Package(
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
     module("Identity", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module(
+      "Publishing",
+      in: "Host",
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore",
+        "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree", "Vault",
+      ]
+    ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
     module("Vault", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "Postgres", "TestSupport"]),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
+    tests(
+      "PublishingTests",
+      [
+        "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging", "MediaStore",
+        "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing", "ServiceTree",
+        "TestSupport", "Vault",
+      ]
+    ),
     tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
     tests("VaultTests", ["Cryptography", "Postgres", "TestSupport", "Vault"]),
 

@@ -1,0 +1,57 @@
+package import Cryptography
+package import JSONText
+
+/// A connected account as a delivery needs it: who it is, what it can do, and its opened credentials.
+package struct Account: Sendable {
+  package let connectionID: Int64
+  package let siteID: Int64
+  /// The id of the installed plugin.
+  package let platform: String
+  package let laneID: Int64
+  package let accountID: String
+  package let name: String
+  package let handle: String?
+  package let url: String?
+  /// The address that the user gave when connecting, for platforms that have one.
+  package let endpoint: String?
+  package let capabilities: RawJSON?
+  package let secrets: [String: Secret]
+
+  package init(
+    connectionID: Int64,
+    siteID: Int64,
+    platform: String,
+    laneID: Int64,
+    accountID: String,
+    name: String,
+    handle: String?,
+    url: String?,
+    endpoint: String?,
+    capabilities: RawJSON?,
+    secrets: [String: Secret]
+  ) {
+    self.connectionID = connectionID
+    self.siteID = siteID
+    self.platform = platform
+    self.laneID = laneID
+    self.accountID = accountID
+    self.name = name
+    self.handle = handle
+    self.url = url
+    self.endpoint = endpoint
+    self.capabilities = capabilities
+    self.secrets = secrets
+  }
+
+  /// The account as the wire's `account` object. Credentials are not part of it.
+  package func json() -> RawJSON {
+    RawJSON.object { writer in
+      writer.field("id", accountID)
+      writer.field("name", name)
+      writer.field("handle", handle)
+      writer.field("url", url)
+      writer.field("origin", endpoint)
+      writer.field("capabilities", capabilities)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Cryptography
+package import Egress
+import FoundationEssentials
+import JSONText
+package import Logging
+import MediaStore
+package import PluginHost
+import PluginManifest
+import PluginProtocol
+
+/// Runs plugin calls about accounts, outside of any delivery: reads and repeatable requests only.
+package struct AccountCaller: Sendable {
+  private let plugins: PluginHost
+  private let egress: Egress
+  private let logger: Logger
+
+  package init(plugins: PluginHost, egress: Egress, logger: Logger) {
+    self.plugins = plugins
+    self.egress = egress
+    self.logger = logger
+  }
+
+  /// The longest that a person waits for a platform.
+  private static let patience: Duration = .seconds(30)
+
+  /// Runs a call such as `account/identify` for an account that may not be stored yet.
+  func call(_ method: String, manifest: PluginManifest, account: Account) async throws -> RawJSON {
+    let deadline = ContinuousClock.now + Self.patience
+    let parameters = RawJSON.object { writer in writer.field("account", account.json()) }
+    let scope = EgressScope(
+      site: account.siteID,
+      connection: account.connectionID,
+      pluginID: manifest.id,
+      requestKey: UUID().uuidString.lowercased(),
+      accountEndpoint: account.endpoint
+    )
+    do {
+      let call = try await plugins.begin(
+        method,
+        plugin: manifest.id,
+        params: parameters,
+        attempt: 1,
+        deadline: Self.patience
+      )
+      while true {
+        switch await call.next() {
+        case .result(let result): return result
+        case .failed(let failure): throw failure
+        case .request(let request):
+          guard request.method == "host/http" else {
+            let message = "The host does not answer \(request.method) here"
+            call.refuse(request, error: ProtocolError(.capabilityDenied, message))
+            continue
+          }
+          let answer = await egress.perform(
+            request.params,
+            method: method,
+            manifest: manifest,
+            scope: scope,
+            secrets: AccountSecrets(account: account),
+            journal: AccountCallJournal(),
+            media: NoMedia(),
+            deadline: deadline
+          )
+          switch answer.reply {
+          case .result(let result): call.answer(request, result: result)
+          case .error(let error): call.refuse(request, error: ProtocolError(error))
+          }
+        }
+      }
+    } catch let failure as PluginFailure {
+      throw Self.refusal(PluginResult.problem(failure))
+    }
+  }
+
+  /// A problem of the account in words for the person who connects it.
+  private static func refusal(_ problem: DeliveryProblem) -> PublishingError {
+    let text = problem.userMessage ?? problem.message
+    switch problem.retry {
+    case .reauth:
+      return PublishingError(.refusedByPlatform, "credentials_refused", text, field: "credentials")
+    case .after, .retry, .reconcile:
+      return PublishingError(.unavailable, "platform_unavailable", text)
+    case .never, .userFix, .upgrade:
+      return PublishingError(.refusedByPlatform, "platform_refused", text)
+    }
+  }
+}
+
+extension PluginHost {
+  /// Runs a pure call; nil when the plugin can not be asked now.
+  func ask(_ method: String, plugin: String, parameters: RawJSON) async -> RawJSON? {
+    do {
+      let call = try await begin(method, plugin: plugin, params: parameters, attempt: 1, deadline: .seconds(5))
+      while true {
+        switch await call.next() {
+        case .result(let result): return result
+        case .failed(let failure): throw failure
+        case .request(let request):
+          let message = "\(method) is pure: it asks the host for nothing"
+          call.refuse(request, error: ProtocolError(.capabilityDenied, message))
+        }
+      }
+    } catch {
+      Logger.current.warning("An adapter could not be asked", ["plugin": plugin, "method": method, "error": "\(error)"])
+      return nil
+    }
+  }
+}

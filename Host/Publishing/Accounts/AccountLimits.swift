@@ -1,0 +1,62 @@
+package import JobQueue
+package import struct JobQueue.RateLimit
+package import PluginManifest
+
+/// What a lane of an account allows: the manifest's limits, or the operator's.
+package struct AccountLimits: Sendable {
+  /// An operator's own limit for a platform.
+  package enum Override: Sendable, Equatable {
+    case unlimited
+    case count(Int, per: Duration)
+  }
+
+  private let overrides: [String: Override]
+
+  /// - Parameter overrides: by plugin id.
+  package init(overrides: [String: Override] = [:]) {
+    self.overrides = overrides
+  }
+
+  /// Reads `x=50/900,other=off`: so many posts in so many seconds, or no limit, by plugin id.
+  ///
+  /// - Throws: ``LimitsError`` naming the entry.
+  package init(_ text: String) throws {
+    var overrides: [String: Override] = [:]
+    for entry in text.split(separator: ",") {
+      let parts = entry.split(separator: "=", maxSplits: 1).map { String($0).filter { $0 != " " } }
+      guard parts.count == 2 else { throw LimitsError(entry: String(entry)) }
+      if parts[1] == "off" {
+        overrides[parts[0]] = .unlimited
+        continue
+      }
+      let numbers = parts[1].split(separator: "/").compactMap { Int($0) }
+      guard numbers.count == 2, numbers[0] > 0, numbers[1] > 0 else { throw LimitsError(entry: String(entry)) }
+      overrides[parts[0]] = .count(numbers[0], per: .seconds(numbers[1]))
+    }
+    self.init(overrides: overrides)
+  }
+
+  /// One post at a time for an account, as many as the strictest window allows.
+  ///
+  /// - Parameter perHour: a limit that the site itself set; the stricter one counts.
+  package func lane(for manifest: PluginManifest, perHour: Int? = nil) -> LaneLimits {
+    var rates: [RateLimit] = []
+    switch overrides[manifest.id] {
+    case .unlimited: break
+    case .count(let count, let window): rates.append(RateLimit(count: count, per: window))
+    case nil:
+      rates = manifest.rateLimits.flatMap(\.windows).filter { $0.scope == .perAccount }
+        .map { RateLimit(count: $0.count, per: $0.length) }
+    }
+    if let perHour { rates.append(RateLimit(count: perHour, per: .seconds(3600))) }
+    return LaneLimits(rate: rates.max { $0.interval < $1.interval })
+  }
+}
+
+package struct LimitsError: Error, CustomStringConvertible {
+  package let entry: String
+
+  package var description: String {
+    "“\(entry)” is no limit; an example is “x=50/900” (50 posts in 900 seconds) or “x=off”"
+  }
+}

@@ -1,0 +1,405 @@
+package import Cryptography
+import FoundationEssentials
+import JSONText
+import JobQueue
+package import PluginHost
+import PluginManifest
+import PluginProtocol
+package import Postgres
+package import Vault
+
+/// What a person enters to connect an account.
+package struct ConnectionRequest: Sendable {
+  package var siteID: Int64
+  package var userID: Int64?
+  /// A plugin's id or one of its aliases.
+  package var platform: String
+  /// Values by the names of the manifest's secrets.
+  package var credentials: [String: Secret]
+  /// Values by the names of the manifest's account fields.
+  package var fields: [String: String]
+
+  package init(
+    siteID: Int64,
+    userID: Int64?,
+    platform: String,
+    credentials: [String: Secret],
+    fields: [String: String]
+  ) {
+    self.siteID = siteID
+    self.userID = userID
+    self.platform = platform
+    self.credentials = credentials
+    self.fields = fields
+  }
+}
+
+/// Connects, checks and disconnects accounts.
+package struct ConnectionService: Sendable {
+  private let pool: Pool
+  private let vault: Vault
+  private let plugins: PluginHost
+  private let caller: AccountCaller
+  private let cache: AccountCache
+  private let limits: AccountLimits
+
+  package init(
+    pool: Pool,
+    vault: Vault,
+    plugins: PluginHost,
+    caller: AccountCaller,
+    cache: AccountCache,
+    limits: AccountLimits
+  ) {
+    self.pool = pool
+    self.vault = vault
+    self.plugins = plugins
+    self.caller = caller
+    self.cache = cache
+    self.limits = limits
+  }
+
+  /// Connects an account: asks the platform who it is, seals the credentials, makes its lane.
+  ///
+  /// - Parameter record: statements that belong to the same transaction.
+  /// - Returns: the id, and the secrets that the host made and shows this one time.
+  package func connect(
+    _ request: ConnectionRequest,
+    recording record: @Sendable (Int64) throws -> [SQL] = { _ in [] }
+  ) async throws -> (id: Int64, generated: [String: Secret]) {
+    guard let manifest = plugins.manifest(for: request.platform), manifest.kind == .platform else {
+      throw PublishingError(
+        .invalid,
+        "platform_not_installed",
+        "No plugin for “\(request.platform)” is installed; installed are "
+          + plugins.manifests.map(\.id).sorted().joined(separator: ", "),
+        field: "platform"
+      )
+    }
+    let (secrets, generated) = try Self.secrets(request.credentials, manifest: manifest)
+    let endpoint = try Self.endpoint(request.fields, manifest: manifest)
+    let rows = try await pool.query("SELECT nextval(pg_get_serial_sequence('platform_connections', 'id')) AS id")
+    guard let id = try rows.first?.get("id", as: Int64.self) else {
+      throw PublishingError(.unavailable, "no_id", "The database gave no number")
+    }
+    let draft = Account(
+      connectionID: id,
+      siteID: request.siteID,
+      platform: manifest.id,
+      laneID: 0,
+      accountID: "",
+      name: "",
+      handle: nil,
+      url: nil,
+      endpoint: endpoint,
+      capabilities: nil,
+      secrets: secrets
+    )
+    let (identity, capabilities) = try await ask(manifest, draft)
+    try await store(request, manifest: manifest, draft: draft, identity: identity, capabilities: capabilities, record)
+    return (id, generated)
+  }
+
+  /// Asks the platform again who the account is, and notes what it says.
+  package func test(_ id: Int64, site: Int64) async throws {
+    let (manifest, account) = try await load(id, site: site)
+    do {
+      let (identity, capabilities) = try await ask(manifest, account)
+      guard identity.id == account.accountID else {
+        throw PublishingError(
+          .refusedByPlatform,
+          "another_account",
+          "The credentials belong to another account (\(identity.name)) than the connected one (\(account.name))"
+        )
+      }
+      try await pool.execute(
+        """
+        UPDATE platform_connections SET status = 'active', status_reason = NULL, last_validated_at = now(),
+          account_name = \(identity.name), account_handle = \(identity.handle), account_url = \(identity.url),
+          capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
+        WHERE id = \(id)
+        """
+      )
+    } catch let error as PublishingError where error.kind == .refusedByPlatform {
+      try await pool.execute(
+        """
+        UPDATE platform_connections SET status = 'expired', status_reason = \(error.message), updated_at = now()
+        WHERE id = \(id) AND status = 'active'
+        """
+      )
+      throw error
+    }
+  }
+
+  /// Replaces the credentials of a connection; the account must stay the same, and so do schedules and history.
+  package func replaceCredentials(_ id: Int64, with credentials: [String: Secret], site: Int64) async throws {
+    let (manifest, account) = try await load(id, site: site)
+    let (entered, _) = try Self.secrets(account.secrets.merging(credentials) { $1 }, manifest: manifest)
+    let draft = account.with(secrets: entered)
+    let (identity, capabilities) = try await ask(manifest, draft)
+    guard identity.id == account.accountID else {
+      throw PublishingError(
+        .refusedByPlatform,
+        "another_account",
+        "The credentials belong to another account (\(identity.name)) than the connected one (\(account.name))",
+        field: "credentials"
+      )
+    }
+    let rows = try await pool.query("SELECT generation FROM platform_connections WHERE id = \(id)")
+    let generation = try rows.first?.get("generation", as: Int64.self) ?? 1
+    let sealed = try await vault.sealCredentials(
+      entered,
+      site: site,
+      platform: manifest.id,
+      connection: id,
+      generation: generation + 1
+    )
+    let count = try await pool.execute(
+      """
+      UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
+        generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
+        capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
+      WHERE id = \(id) AND generation = \(generation)
+      """
+    )
+    guard count == 1 else {
+      throw PublishingError(.conflict, "version_conflict", "The credentials were changed by somebody else meanwhile")
+    }
+    cache.forget(id)
+  }
+
+  /// Disconnects an account: its credentials are wiped, its history stays.
+  package func disconnect(_ id: Int64, site: Int64) async throws {
+    let count = try await pool.execute(
+      """
+      UPDATE platform_connections SET deleted_at = now(), updated_at = now(), status = 'revoked',
+        sealed_credentials = '', generation = generation + 1
+      WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL
+      """
+    )
+    cache.forget(id)
+    if count == 0 { throw PublishingError.notFound("connection", id) }
+  }
+
+  /// Brings the lane of an account in line with its platform's limits and the hourly limits of its targets.
+  package func applyLimits(_ id: Int64, site: Int64) async throws {
+    let rows = try await pool.query(
+      """
+      SELECT c.platform, c.lane_id, min(t.rate_limit_per_hour) AS per_hour
+      FROM platform_connections c
+      LEFT JOIN publishing_targets t ON t.connection_id = c.id AND t.deleted_at IS NULL AND t.is_active
+      WHERE c.id = \(id) AND c.site_id = \(site) AND c.deleted_at IS NULL
+      GROUP BY c.platform, c.lane_id
+      """
+    )
+    guard let row = rows.first, let manifest = plugins.manifest(for: try row.get("platform")) else { return }
+    let perHour = try row.get("per_hour", as: Int32?.self).map(Int.init)
+    try await pool.execute(
+      LaneStatements.configure(
+        try row.get("lane_id"),
+        limits.lane(for: manifest, perHour: perHour),
+        poolID: nil
+      )
+    )
+  }
+
+  // MARK: Steps
+
+  private func load(_ id: Int64, site: Int64) async throws -> (PluginManifest, Account) {
+    let account: Account
+    do {
+      account = try await cache.load(id)
+    } catch is AccountError {
+      throw PublishingError.notFound("connection", id)
+    }
+    guard account.siteID == site else { throw PublishingError.notFound("connection", id) }
+    guard let manifest = plugins.manifest(for: account.platform) else {
+      throw PublishingError(.conflict, "plugin_not_installed", "No plugin for “\(account.platform)” is installed")
+    }
+    return (manifest, account)
+  }
+
+  private func ask(_ manifest: PluginManifest, _ account: Account) async throws -> (AccountIdentity, RawJSON?) {
+    let answer = try await caller.call("account/identify", manifest: manifest, account: account)
+    let identity: AccountIdentity
+    do {
+      identity = try AccountIdentity(json: answer)
+    } catch {
+      throw PublishingError(.unavailable, "adapter_broken", "The adapter's answer is not usable: \(error)")
+    }
+    guard (1...256).contains(identity.id.utf8.count) else {
+      throw PublishingError(.unavailable, "adapter_broken", "The adapter gave no usable account id")
+    }
+    guard manifest.answers("account/capabilities") else { return (identity, nil) }
+    let known = account.with(identity: identity)
+    return (identity, try await caller.call("account/capabilities", manifest: manifest, account: known))
+  }
+
+  private func store(
+    _ request: ConnectionRequest,
+    manifest: PluginManifest,
+    draft: Account,
+    identity: AccountIdentity,
+    capabilities: RawJSON?,
+    _ record: @Sendable (Int64) throws -> [SQL]
+  ) async throws {
+    let id = draft.connectionID
+    let site = request.siteID
+    let sealed = try await vault.sealCredentials(
+      draft.secrets,
+      site: site,
+      platform: manifest.id,
+      connection: id,
+      generation: 1
+    )
+    let extra = try record(id)
+    do {
+      try await pool.transaction(scope: .owner) { tx in
+        let lanes = try await tx.query(
+          LaneStatements.ensure([
+            LaneSpecification(
+              kind: DeliveryHandler.kind,
+              key: "\(manifest.id):\(identity.id)",
+              siteID: site,
+              limits: limits.lane(for: manifest)
+            )
+          ])
+        )
+        let lane: Int64 = try lanes[0].get("lane_id")
+        // The account may have belonged to another site before, with limits of its own.
+        try await tx.execute("UPDATE lanes SET site_id = \(site) WHERE lane_id = \(lane) AND site_id <> \(site)")
+        try await tx.execute(LaneStatements.configure(lane, limits.lane(for: manifest), poolID: nil))
+        try await tx.execute(
+          """
+          INSERT INTO platform_connections (id, site_id, platform, account_id, account_name, account_handle,
+            account_url, endpoint, capabilities, sealed_credentials, key_id, lane_id, connected_by, last_validated_at)
+          VALUES (\(id), \(site), \(manifest.id), \(identity.id), \(identity.name), \(identity.handle),
+            \(identity.url), \(draft.endpoint), \(capabilities.map { JSONB(text: $0.text) }), \(sealed.bytes),
+            \(sealed.keyID), \(lane), \(request.userID), now())
+          """
+        )
+        try await tx.execute(
+          """
+          INSERT INTO audit_logs (site_id, user_id, action, subject, details)
+          VALUES (\(site), \(request.userID), 'connection.create', \("connection:\(id)"),
+            jsonb_build_object('platform', \(manifest.id)::text, 'account', \(identity.name)::text))
+          """
+        )
+        try await tx.execute(
+          """
+          INSERT INTO outbox (site_id, kind, subject_id, data)
+          VALUES (\(site), 'connection.created', \(id), jsonb_build_object('id', \(id)::bigint,
+            'platform', \(manifest.id)::text, 'accountName', \(identity.name)::text))
+          """
+        )
+        try await tx.batch(extra)
+      }
+    } catch let error as PostgresError where error.isUniqueViolation && error.table == "platform_connections" {
+      throw PublishingError(
+        .conflict,
+        "account_already_connected",
+        "The account \(identity.name) is connected already, in this site or another one",
+        field: "platform"
+      )
+    }
+  }
+
+  /// The secrets of a connection: the entered ones must be complete, the generated ones are made when not entered.
+  private static func secrets(
+    _ entered: [String: Secret],
+    manifest: PluginManifest
+  ) throws -> (all: [String: Secret], generated: [String: Secret]) {
+    for name in entered.keys.sorted() where manifest.secrets[name] == nil {
+      throw PublishingError(
+        .invalid,
+        "unknown",
+        "credentials.\(name) is not known; \(manifest.name) takes "
+          + manifest.secrets.keys.sorted().joined(separator: ", "),
+        field: "credentials.\(name)"
+      )
+    }
+    var all = entered
+    var generated: [String: Secret] = [:]
+    for (name, declaration) in manifest.secrets.sorted(by: { $0.key < $1.key }) where entered[name] == nil {
+      guard declaration.source == .generated else {
+        throw PublishingError(
+          .invalid,
+          "missing",
+          "credentials.\(name) is missing; needed is: \(declaration.label)",
+          field: "credentials.\(name)"
+        )
+      }
+      let secret = Secret((declaration.format == .whsec ? "whsec_" : "") + Base64.encode(RandomBytes.make(32)))
+      all[name] = secret
+      generated[name] = secret
+    }
+    return (all, generated)
+  }
+
+  private static func endpoint(_ fields: [String: String], manifest: PluginManifest) throws -> String? {
+    let known = Set(manifest.accountFields.map(\.name))
+    for name in fields.keys.sorted() where !known.contains(name) {
+      let allowed = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
+      throw PublishingError(
+        .invalid,
+        "unknown",
+        "fields.\(name) is not known; \(manifest.name) takes \(allowed)",
+        field: "fields.\(name)"
+      )
+    }
+    for field in manifest.accountFields where field.isRequired && (fields[field.name] ?? "").isEmpty {
+      throw PublishingError(
+        .invalid,
+        "missing",
+        "fields.\(field.name) is missing; needed is: \(field.label)",
+        field: "fields.\(field.name)"
+      )
+    }
+    guard let endpoint = fields["endpoint"] ?? fields["origin"] else { return nil }
+    guard let url = URL(string: endpoint), url.scheme == "https" || url.scheme == "http", url.host() != nil,
+      url.user() == nil, endpoint.utf8.count <= 2048
+    else {
+      throw PublishingError(
+        .invalid,
+        "notAllowed",
+        "fields.endpoint is “\(endpoint.prefix(200))”; allowed is an http or https address without user name",
+        field: "fields.endpoint"
+      )
+    }
+    return endpoint
+  }
+}
+
+extension Account {
+  func with(secrets: [String: Secret]) -> Account {
+    Account(
+      connectionID: connectionID,
+      siteID: siteID,
+      platform: platform,
+      laneID: laneID,
+      accountID: accountID,
+      name: name,
+      handle: handle,
+      url: url,
+      endpoint: endpoint,
+      capabilities: capabilities,
+      secrets: secrets
+    )
+  }
+
+  func with(identity: AccountIdentity) -> Account {
+    Account(
+      connectionID: connectionID,
+      siteID: siteID,
+      platform: platform,
+      laneID: laneID,
+      accountID: identity.id,
+      name: identity.name,
+      handle: identity.handle,
+      url: identity.url,
+      endpoint: endpoint,
+      capabilities: capabilities,
+      secrets: secrets
+    )
+  }
+}

@@ -1,0 +1,169 @@
+import FoundationEssentials
+import JSONText
+package import JobQueue
+import Logging
+import PluginHost
+import PluginManifest
+import Postgres
+import Vault
+
+/// Runs claimed deliveries: the queue's handler for jobs of kind ``kind``.
+package struct DeliveryHandler: JobHandler {
+  package static let kind = "delivery"
+
+  /// The columns that the claim brings along.
+  package static var claimExtension: ClaimExtension { ClaimExtension(kind: kind, query: DeliveryTask.claimColumns) }
+
+  let tools: DeliveryTools
+
+  package func run(_ job: ClaimedJob) async -> JobOutcome {
+    do {
+      return try await attempt(job)
+    } catch is PostgresError {
+      return waitForDatabase(job)
+    } catch VaultError.database {
+      return waitForDatabase(job)
+    } catch {
+      tools.logger.error("A delivery failed inside the host", ["delivery": .int(job.id), "error": "\(error)"])
+      guard job.isLastAttempt else { return .retry(error: "internal") }
+      let problem = DeliveryProblem(kind: "internal", retry: .never, message: "\(error)")
+      return end(DeliveryEnd(.failed, problem: problem), of: job, since: nil)
+    }
+  }
+
+  private func attempt(_ job: ClaimedJob) async throws -> JobOutcome {
+    let task = try DeliveryTask(row: job.row)
+    if task.endedAs != nil { return .finished() }
+    guard let manifest = tools.plugins.manifest(for: task.platform) else {
+      let problem = DeliveryProblem(
+        kind: "quarantined",
+        retry: .upgrade,
+        message: "No plugin for “\(task.platform)” is installed",
+        userMessage: "Install the plugin for this platform, then retry."
+      )
+      return end(DeliveryEnd(.failed, problem: problem), of: job, since: task)
+    }
+    let account: Account
+    do {
+      account = try await tools.accounts.account(
+        connection: task.connectionID,
+        generation: task.connectionGeneration,
+        updatedAt: task.connectionUpdatedAt
+      )
+    } catch is AccountError {
+      let problem = DeliveryProblem(kind: "authRevoked", retry: .reauth, message: "The account is no longer connected")
+      return end(DeliveryEnd(.failed, problem: problem), of: job, since: task)
+    }
+    tools.hint(task, "sending")
+    let session = try await session(task, job: job, account: account, manifest: manifest)
+    let move = try await session.run()
+    return try await outcome(of: move, job: job, task: task, isLive: session.journal.current.hasAcceptedCommit)
+  }
+
+  private func session(
+    _ task: DeliveryTask,
+    job: ClaimedJob,
+    account: Account,
+    manifest: PluginManifest
+  ) async throws -> DeliverySession {
+    let records = task.hasEffects ? try await tools.store.records(of: task.id) : []
+    let stored = task.hasEffects ? try await tools.store.inputs(of: task.id, run: task.run) : nil
+    let variant =
+      if let stored { try RunVariant(stored) } else {
+        RunVariant(try await compose(task, manifest), startedAt: Date())
+      }
+    let owner = DeliveryJournal.Owner(lease: job.lease, site: task.siteID, run: task.run, attempt: job.attempt)
+    let inputs = stored == nil ? variant.inputs(pluginVersion: "\(manifest.version)") : nil
+    return DeliverySession(
+      task: task,
+      job: job,
+      account: account,
+      manifest: manifest,
+      startedVersion: stored?.pluginVersion,
+      variant: variant,
+      journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, tools: tools),
+      tools: tools
+    )
+  }
+
+  private func compose(_ task: DeliveryTask, _ manifest: PluginManifest) async throws -> Variant {
+    let source = VariantSource(
+      title: task.title,
+      excerpt: task.excerpt,
+      content: manifest.inputs.contains(.content) ? try await tools.store.content(of: task) : nil,
+      url: task.url,
+      tags: task.tags,
+      mentions: task.mentions,
+      media: try VariantMedia.list(task.media),
+      distributionOptions: try RawJSON(text: task.options),
+      targetPayload: try task.targetPayload.map { try RawJSON(text: $0) }
+    )
+    return try source.variant(for: task.connectionID)
+  }
+
+  // MARK: Moves
+
+  private func outcome(
+    of move: NextMove,
+    job: ClaimedJob,
+    task: DeliveryTask,
+    isLive: Bool
+  ) async throws -> JobOutcome {
+    let mark = isLive ? MarkLive(lease: job.lease) : nil
+    switch move {
+    case .end(let result):
+      if result.reauthorize { try await tools.store.markExpired(task.connectionID, why: result.problem?.message) }
+      return end(result, of: job, since: task)
+    case .again(let delay, let counted, let problem):
+      tools.hint(task, "retrying", problem: problem)
+      guard counted else { return .snoozed(for: .seconds(delay ?? 15), with: mark) }
+      if job.isLastAttempt { return end(DeliveryEnd(.failed, problem: problem), of: job, since: task) }
+      return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: mark)
+    case .holdAccount(let delay, let problem):
+      tools.hint(task, "retrying", problem: problem)
+      return .snoozed(for: .seconds(delay), with: mark).blockingLane(for: .seconds(delay))
+    case .snooze(let delay):
+      tools.hint(task, "waiting")
+      return .snoozed(for: .seconds(delay), with: mark)
+    case .check(let delay):
+      tools.hint(task, "checking")
+      return .unknown(checkAfter: .seconds(delay))
+    case .refused:
+      return .refused
+    }
+  }
+
+  private func end(_ end: DeliveryEnd, of job: ClaimedJob, since task: DeliveryTask?) -> JobOutcome {
+    .finished(
+      with: EndDelivery(
+        lease: job.lease,
+        end: end,
+        attempts: job.attempt,
+        latency: task.map { Date().timeIntervalSince($0.scheduledFor) },
+        pluginVersion: task.flatMap { tools.plugins.manifest(for: $0.platform) }.map { "\($0.version)" }
+      )
+    )
+  }
+
+  /// Nothing that was sent is lost: it is in the journal, or in the spool. The next attempt reads it and decides.
+  private func waitForDatabase(_ job: ClaimedJob) -> JobOutcome {
+    tools.logger.notice("A delivery waits for the database", ["delivery": .int(job.id)])
+    return .unknown(checkAfter: .seconds(1), error: "database")
+  }
+}
+
+extension DeliveryTools {
+  func hint(_ task: DeliveryTask, _ state: String, problem: DeliveryProblem? = nil) {
+    hints.hint(
+      site: task.siteID,
+      kind: "delivery.\(state)",
+      data: RawJSON.object { writer in
+        writer.field("id", task.id)
+        writer.field("connectionId", task.connectionID)
+        writer.field("platform", task.platform)
+        writer.field("state", state)
+        writer.field("error", problem?.json())
+      }
+    )
+  }
+}

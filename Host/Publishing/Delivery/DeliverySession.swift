@@ -1,0 +1,325 @@
+import Egress
+import FoundationEssentials
+import JSONText
+import JobQueue
+import Logging
+import PluginHost
+import PluginManifest
+import PluginProtocol
+
+/// One attempt at one delivery, from the claimed job to the next move of the queue.
+struct DeliverySession: Sendable {
+  let task: DeliveryTask
+  let job: ClaimedJob
+  let account: Account
+  let manifest: PluginManifest
+  /// The plugin version that the run was started with; nil for a run that starts now.
+  let startedVersion: String?
+  let variant: RunVariant
+  let journal: DeliveryJournal
+  let tools: DeliveryTools
+
+  /// How often a plugin that died is started again within one attempt.
+  private static let maximumReplays = 3
+
+  /// How often a request that publishes is sent in one run, when each time it is certain that nothing was published.
+  private static let maximumTries = 6
+
+  /// Runs the attempt.
+  func run() async throws -> NextMove {
+    if let end = try await endWithoutCall() { return .end(end) }
+    if !journal.current.openCommits.isEmpty, !mayResend, let move = try await reconcile() { return move }
+    var replays = 0
+    while true {
+      let end = try await publish()
+      if journal.hasLostDatabase { return .check(after: 1) }
+      if case .pluginLost = end, replays < Self.maximumReplays, !journal.needsReconcile, journal.refusal == nil {
+        // The plugin died, not the delivery: it is started again and answered from the journal.
+        replays += 1
+        try await journal.reload()
+        if journal.current.openCommits.isEmpty || mayResend { continue }
+      }
+      let isOpen = !journal.current.openCommits.isEmpty
+      if let refusal = journal.refusal, refusal == .leaseLost || !isOpen { return .refused }
+      // The platform honours our key: the same request goes out again, later. The lane stays held until then.
+      if isOpen, !journal.needsReconcile, journal.refusal == nil, mayResend { return .check(after: resendDelay(end)) }
+      guard isOpen || journal.needsReconcile else { return next(after: end) }
+      // Nil: certainly nothing happened, so another attempt publishes.
+      return try await reconcile() ?? next(after: .failed(end.problem ?? Self.noOutcome))
+    }
+  }
+
+  private func next(after end: CallEnd) -> NextMove {
+    let policy = EndPolicy(maximumAttempts: job.maximumAttempts)
+    switch policy.next(after: end, journal: journal.current, attempt: job.attempt, age: age) {
+    case .end(let end): return .end(end)
+    case .again(let delay, let counted, let problem): return .again(after: delay, counted: counted, problem: problem)
+    case .holdAccount(let delay, let problem): return .holdAccount(delay, problem: problem)
+    case .snooze(let delay): return .snooze(delay)
+    case .reconcile: return .check(after: 1)
+    }
+  }
+
+  /// How long the delivery has been waiting to go out. A post may be planned for an instant in the past.
+  private var age: TimeInterval { Date().timeIntervalSince(max(task.scheduledFor, task.createdAt)) }
+
+  private static let noOutcome = DeliveryProblem(
+    kind: "outcomeUnknown",
+    retry: .retry,
+    message: "A request got no answer; it goes out again under the same key"
+  )
+
+  /// Whether the open commits may simply be sent again: the platform knows our key, and a day has not passed.
+  private var mayResend: Bool {
+    age < EndPolicy(maximumAttempts: job.maximumAttempts).patience
+      && journal.current.canResend(rules: manifest.rules.mapValues { EffectRule($0) }, at: Date())
+  }
+
+  /// 1, 2, 4 … 256 s, or what the platform asked for.
+  private func resendDelay(_ end: CallEnd) -> TimeInterval {
+    max(end.problem?.retryAfter ?? 0, TimeInterval(1 << min(max(job.checks, 0), 8)))
+  }
+
+  /// The end of a delivery that is out and can not be replayed. Forgets what another plugin version prepared.
+  private func endWithoutCall() async throws -> DeliveryEnd? {
+    let isOtherVersion = startedVersion.map { $0 != "\(manifest.version)" } ?? false
+    if journal.current.openCommits.isEmpty {
+      // A commit that a look-up or a person confirmed needs no call.
+      if let confirmed = journal.current.acceptedCommits.last(where: { $0.closedBy != nil && $0.answer == nil }) {
+        return DeliveryEnd(.sent, remoteID: confirmed.remoteID)
+      }
+      if isOtherVersion, let accepted = journal.current.acceptedCommits.first(where: { $0.key.run == task.run }) {
+        let warning = "The adapter was replaced by another version after a request was accepted; nothing was sent again"
+        return DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning])
+      }
+    }
+    if isOtherVersion, !journal.current.acceptedCommits.contains(where: { $0.key.run == task.run }) {
+      let version = "\(manifest.version)"
+      try await tools.store.forgetPrepares(delivery: task.id, run: task.run, steps: nil, version: version)
+      try await journal.reload()
+    }
+    return nil
+  }
+
+  // MARK: Calls
+
+  private func publish() async throws -> CallEnd {
+    do {
+      let result = try await call("post/publish", parameters: parameters(evidence: nil))
+      return PluginResult.publishEnd(result)
+    } catch {
+      guard case .remote(let remote) = error else { return .pluginLost(PluginResult.problem(error)) }
+      if remote.kind == .prepareExpired {
+        try await tools.store.forgetPrepares(delivery: task.id, run: task.run, steps: remote.steps)
+      }
+      return .failed(PluginResult.problem(remote))
+    }
+  }
+
+  /// Runs one call and answers its requests; returns when its result is there and nothing of it is on its way.
+  private func call(_ method: String, parameters: RawJSON) async throws(PluginFailure) -> RawJSON {
+    let limit = manifest.limits.call
+    let deadline = ContinuousClock.now + limit
+    let call = try await tools.plugins.begin(
+      method,
+      plugin: manifest.id,
+      params: parameters,
+      attempt: job.attempt,
+      deadline: limit
+    )
+    let end = await withDiscardingTaskGroup { group -> Result<RawJSON, PluginFailure> in
+      while true {
+        switch await call.next() {
+        case .request(let request):
+          group.addTask { await answer(request, of: call, method: method, deadline: deadline) }
+        case .result(let result): return .success(result)
+        case .failed(let failure): return .failure(failure)
+        }
+      }
+    }
+    return try end.get()
+  }
+
+  private func answer(
+    _ request: PluginRequest,
+    of call: PluginCall,
+    method: String,
+    deadline: ContinuousClock.Instant
+  ) async {
+    let media = VariantMediaSource(media: variant.media, files: tools.files)
+    do throws(EgressError) {
+      switch request.method {
+      case "host/http":
+        call.answer(request, result: try await http(request.params, method: method, media: media, deadline: deadline))
+      case "host/media.stat":
+        call.answer(request, result: try media.stat(request.params))
+      case "host/media.read":
+        call.answer(request, result: try await media.read(request.params))
+      default:
+        let message = "The host has no method \(request.method)"
+        call.refuse(request, error: ProtocolError(.methodNotFound, message))
+      }
+    } catch {
+      call.refuse(request, error: ProtocolError(error))
+    }
+  }
+
+  private func http(
+    _ parameters: RawJSON,
+    method: String,
+    media: VariantMediaSource,
+    deadline: ContinuousClock.Instant
+  ) async throws(EgressError) -> RawJSON {
+    let answer = await tools.egress.perform(
+      parameters,
+      method: method,
+      manifest: manifest,
+      scope: EgressScope(
+        site: task.siteID,
+        connection: task.connectionID,
+        pluginID: manifest.id,
+        requestKey: task.runKey,
+        accountEndpoint: account.endpoint
+      ),
+      secrets: AccountSecrets(account: account),
+      journal: journal,
+      media: media,
+      deadline: deadline
+    )
+    if answer.redactions > 0 {
+      tools.logger.warning(
+        "A platform's answer held a secret, which was taken out",
+        ["delivery": .int(task.id), "plugin": "\(manifest.id)"]
+      )
+    }
+    if let limit = answer.rateLimit {
+      tools.limits.note(
+        limit,
+        site: task.siteID,
+        connection: task.connectionID,
+        platform: manifest.id,
+        rule: answer.rule
+      )
+    }
+    switch answer.reply {
+    case .result(let result): return result
+    case .error(let error): throw error
+    }
+  }
+
+  private func parameters(evidence: [EffectRecord]?) -> RawJSON {
+    RawJSON.object(capacity: 1024) { writer in
+      writer.field("account", account.json())
+      writer.object("job") { writer in
+        writer.field("key", task.runKey)
+        writer.field("now", Timestamp.text(variant.startedAt))
+        writer.field("seed", variant.seedText)
+      }
+      writer.field("post", variant.post)
+      guard let evidence else { return }
+      writer.array("evidence", evidence) { writer, record in record.evidence.write(to: &writer) }
+    }
+  }
+
+  // MARK: Reconciling
+
+  /// Asks the platform what happened. Nil means: certainly nothing, publish now.
+  private func reconcile() async throws -> NextMove? {
+    if journal.current.openCommits.contains(where: { $0.lastByteAt == nil }) {
+      try await tools.store.closeLastByte(delivery: task.id)
+    }
+    let hasChangedRequest = journal.needsReconcile
+    try await journal.reload(onlyLooks: true)
+    let open = journal.current.openCommits
+    let rules = ReconcileRules(
+      absenceIsCertain: manifest.reconcile.absence == .certain,
+      settle: manifest.reconcile.settle.seconds
+    )
+    guard let firstSentAt = open.map(\.startedAt).min() else {
+      if hasChangedRequest, let accepted = journal.current.acceptedCommits.last {
+        // The plugin asked for another request than the one that was accepted under this name.
+        let warning = "The adapter changed its request after it was accepted; nothing was sent again"
+        return .end(DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning]))
+      }
+      // The missing outcome arrived in the meantime.
+      try await journal.reload()
+      return nil
+    }
+    guard let settledAt = rules.settledAt(open) else { return .check(after: 1) }
+    guard manifest.answers("post/reconcile") else {
+      return .end(unconfirmed("The adapter can not ask this platform"))
+    }
+    let step: ReconcileStep
+    do {
+      let verdict = PluginResult.verdict(try await call("post/reconcile", parameters: parameters(evidence: open)))
+      step = rules.next(
+        after: verdict,
+        settledAt: settledAt,
+        lookupAnsweredAt: journal.lookupSentAt,
+        isNew: try await isNew(verdict),
+        firstSentAt: firstSentAt,
+        checks: job.checks,
+        now: Date()
+      )
+    } catch let failure as PluginFailure {
+      step = rules.afterFailedCheck(
+        checks: job.checks,
+        retryAfter: PluginResult.problem(failure).retryAfter,
+        now: Date(),
+        age: age
+      )
+    }
+    return try await apply(step)
+  }
+
+  private func apply(_ step: ReconcileStep) async throws -> NextMove? {
+    switch step {
+    case .sent(let remoteID, let url):
+      return .end(DeliveryEnd(.sent, remoteID: remoteID, url: url, confirmsOpen: true))
+    case .publishAgain:
+      try await tools.store.closeAbsent(task.id)
+      try await journal.reload()
+      let tries = journal.current.records.filter { $0.effectClass == .commit && $0.key.run == task.run }.count
+      guard tries < Self.maximumTries else {
+        let problem = DeliveryProblem(
+          kind: "platformDown",
+          retry: .after,
+          message: "The platform gave no clear answer \(tries) times, and each time nothing was published"
+        )
+        return .end(DeliveryEnd(.failed, problem: problem))
+      }
+      return nil
+    case .lookAgain(let at):
+      return .check(after: max(at.timeIntervalSinceNow, 0.05))
+    case .unconfirmed(let why):
+      return .end(unconfirmed(why))
+    }
+  }
+
+  private func unconfirmed(_ why: String) -> DeliveryEnd {
+    let problem = DeliveryProblem(
+      kind: "outcomeUnknown",
+      retry: .reconcile,
+      message: why,
+      userMessage: "Look at the account: if the post is there, confirm it with its address; if not, send it again."
+    )
+    return DeliveryEnd(.unconfirmed, problem: problem)
+  }
+
+  private func isNew(_ verdict: ReconcileVerdict) async throws -> Bool {
+    guard case .found(let remoteID, _, _) = verdict else { return true }
+    return try await !tools.store.isTaken(remoteID: remoteID, lane: account.laneID, by: task.id)
+  }
+}
+
+/// What the queue is to do with the job of a delivery.
+enum NextMove: Sendable {
+  case end(DeliveryEnd)
+  case again(after: TimeInterval?, counted: Bool, problem: DeliveryProblem)
+  case holdAccount(TimeInterval, problem: DeliveryProblem)
+  case snooze(TimeInterval)
+  /// The outcome is unknown: keep the lane and look again after this time.
+  case check(after: TimeInterval)
+  /// Paused, canceled, or the lease belongs to somebody else: the queue knows where the job belongs.
+  case refused
+}

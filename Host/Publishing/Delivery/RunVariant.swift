@@ -1,0 +1,49 @@
+import Cryptography
+import FoundationEssentials
+import JSONText
+
+/// What a run of a delivery is started with; a replay gets the same.
+struct RunVariant: Sendable {
+  /// The variant as the wire's `post` object.
+  let post: RawJSON
+  let media: [VariantMedia]
+  /// The "now" that the plugin sees.
+  let startedAt: Date
+  let seed: [UInt8]
+
+  var seedText: String { Hex.encode(seed) }
+
+  /// A run that starts now.
+  init(_ variant: Variant, startedAt: Date) {
+    post = variant.json()
+    media = variant.media
+    // The wire carries milliseconds, so a replay must not see more.
+    self.startedAt = Date(timeIntervalSince1970: (startedAt.timeIntervalSince1970 * 1000).rounded(.down) / 1000)
+    seed = RandomBytes.make(16)
+  }
+
+  /// A run that has started before.
+  init(_ inputs: RunInputs) throws {
+    post = try RawJSON(text: inputs.variant)
+    media = try post.object().optionalArray("media")?.map { try VariantMedia(json: $0) } ?? []
+    startedAt = inputs.startedAt
+    seed = inputs.seed
+  }
+
+  /// The form that is stored with the first started row.
+  func inputs(pluginVersion: String) -> RunInputs {
+    RunInputs(variant: post.text, startedAt: startedAt, seed: seed, pluginVersion: pluginVersion)
+  }
+}
+
+/// Instants as the wire shows them: RFC 3339 in UTC with milliseconds.
+enum Timestamp {
+  private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+
+  /// The nearest millisecond. The style cuts, and an instant that the database gave back is a hair off, so both are
+  /// moved to the middle of their millisecond: a replay must see the same text.
+  static func text(_ date: Date) -> String {
+    let milliseconds = (date.timeIntervalSince1970 * 1000).rounded()
+    return Date(timeIntervalSince1970: (milliseconds + 0.5) / 1000).formatted(style)
+  }
+}

@@ -1,0 +1,212 @@
+import Egress
+package import FoundationEssentials
+import JobQueue
+import PluginManifest
+package import Postgres
+
+/// Reads and writes of the effect journal that are not on the hot path.
+package struct JournalStore: Sendable {
+  package let pool: Pool
+
+  package init(pool: Pool) {
+    self.pool = pool
+  }
+
+  /// All rows of a delivery's prepares, commits and kept reads, oldest first.
+  package func records(of delivery: Int64) async throws -> [EffectRecord] {
+    try await pool.query(
+      """
+      SELECT run, step, try, rule, class, digest, outcome, status, answer, remote_id, fence, started_at, sent_at,
+        last_byte_at, platform_date, closed_by
+      FROM delivery_effects WHERE delivery_id = \(delivery) ORDER BY run, started_at, try
+      """
+    ).map(Self.record)
+  }
+
+  /// What the run was started with, if it has started.
+  package func inputs(of delivery: Int64, run: Int) async throws -> RunInputs? {
+    try await pool.query(
+      """
+      SELECT variant::text AS variant, started_at, seed, plugin_version
+      FROM delivery_inputs WHERE delivery_id = \(delivery) AND run = \(Int32(clamping: run))
+      """
+    ).first.map { row in
+      RunInputs(
+        variant: try row.get("variant"),
+        startedAt: try row.get("started_at"),
+        seed: try row.get("seed"),
+        pluginVersion: try row.get("plugin_version")
+      )
+    }
+  }
+
+  /// Whether the started row with this nonce is durable: asked after a lost COMMIT answer.
+  package func isStarted(nonce: UUID, delivery: Int64, fence: Int64) async throws -> Bool {
+    try await !pool.query(
+      """
+      SELECT FROM delivery_effects e JOIN leases l ON l.job_id = e.delivery_id
+      WHERE e.delivery_id = \(delivery) AND e.nonce = \(nonce) AND e.class <> 'read' AND l.fence = \(fence)
+      """
+    ).isEmpty
+  }
+
+  /// Notes for commits of dead processes that their last byte can not have left after now.
+  ///
+  /// The rows stay open, because the true outcome may still arrive and the first outcome wins.
+  package func closeLastByte(delivery: Int64) async throws {
+    try await pool.execute(
+      """
+      UPDATE delivery_effects SET last_byte_at = clock_timestamp()
+      WHERE delivery_id = \(delivery) AND (state = 'started' OR outcome = 'unknown') AND last_byte_at IS NULL
+      """
+    )
+  }
+
+  /// Whether another delivery of the account already has this remote id.
+  package func isTaken(remoteID: String, lane: Int64, by delivery: Int64) async throws -> Bool {
+    try await !pool.query(
+      "SELECT FROM deliveries WHERE lane_id = \(lane) AND remote_id = \(remoteID) AND id <> \(delivery)"
+    ).isEmpty
+  }
+
+  /// Marks a job as partly done, so that pause and cancel no longer stop it.
+  package func markLive(_ delivery: Int64) async throws {
+    try await pool.execute("WITH \(fragment: LeaseGuard.markLive([delivery])) SELECT")
+  }
+
+  /// The long text of the post version, for plugins that want it.
+  func content(of task: DeliveryTask) async throws -> String? {
+    try await pool.query(
+      "SELECT content FROM post_versions WHERE post_id = \(task.postID) AND version = \(Int32(clamping: task.postVersion))"
+    ).first?.get("content")
+  }
+
+  /// Notes that the platform no longer takes the account's credentials.
+  func markExpired(_ connection: Int64, why: String?) async throws {
+    try await pool.execute(
+      """
+      WITH c AS (
+        UPDATE platform_connections SET status = 'expired', status_reason = \(why), updated_at = now()
+        WHERE id = \(connection) AND status = 'active' RETURNING id, site_id, platform
+      )
+      INSERT INTO outbox (site_id, kind, subject_id, data)
+      SELECT site_id, 'connection.expired', id, jsonb_build_object('id', id, 'platform', platform) FROM c
+      """
+    )
+  }
+
+  /// Makes a run forget the answers of its prepares: those of the named steps, or all.
+  ///
+  /// - Parameter version: the plugin version that makes them anew, where that is another one than before.
+  func forgetPrepares(delivery: Int64, run: Int, steps: [String]?, version: String? = nil) async throws {
+    let run = Int32(clamping: run)
+    let isAll = steps == nil
+    try await pool.batch([
+      """
+      UPDATE delivery_effects SET closed_by = \(EffectRecord.forgotten)
+      WHERE delivery_id = \(delivery) AND run = \(run) AND class = 'prepare' AND outcome = 'accepted'
+        AND (\(isAll) OR step = ANY(\(steps ?? [])))
+      """,
+      """
+      UPDATE delivery_inputs SET plugin_version = coalesce(\(version), plugin_version)
+      WHERE delivery_id = \(delivery) AND run = \(run)
+      """,
+    ])
+  }
+
+  /// Ends an unconfirmed delivery as sent when the outcome that was thought lost has arrived, and no other is missing.
+  ///
+  /// - Returns: whether the delivery changed.
+  package func settleLate(_ delivery: Int64) async throws -> Bool {
+    try await !pool.query(
+      """
+      WITH a AS (
+        SELECT remote_id FROM delivery_effects
+        WHERE delivery_id = \(delivery) AND class = 'commit' AND outcome = 'accepted' ORDER BY started_at LIMIT 1
+      ), d AS (
+        UPDATE deliveries v SET ended_as = 'sent', error = NULL, ended_at = clock_timestamp(),
+          remote_id = CASE WHEN EXISTS (SELECT FROM deliveries t
+            WHERE t.lane_id = v.lane_id AND t.remote_id = a.remote_id AND t.id <> v.id)
+            THEN v.remote_id ELSE coalesce(a.remote_id, v.remote_id) END
+        FROM a WHERE v.id = \(delivery) AND v.ended_as = 'unconfirmed' AND NOT EXISTS (
+          SELECT FROM delivery_effects e WHERE e.delivery_id = v.id AND \(fragment: OpenCommit.condition))
+        RETURNING id, site_id, distribution_id, connection_id, platform
+      ), o AS (
+        INSERT INTO outbox (site_id, kind, subject_id, data)
+        SELECT site_id, 'delivery.sent', id, jsonb_build_object('id', id, 'distributionId', distribution_id,
+          'connectionId', connection_id, 'platform', platform, 'state', 'sent') FROM d
+      )
+      SELECT id FROM d
+      """
+    ).isEmpty
+  }
+
+  /// Why a started row was refused.
+  package func refusal(of delivery: Int64, fence: Int64) async throws -> StartRefusal {
+    let rows = try await pool.query(
+      """
+      SELECT l.fence, l.stop, g.paused_at IS NOT NULL AS paused, g.canceled_at IS NOT NULL AS canceled
+      FROM leases l LEFT JOIN job_groups g ON g.group_id = l.group_id WHERE l.job_id = \(delivery)
+      """
+    )
+    guard let row = rows.first, try row.get("fence", as: Int64.self) == fence else { return .leaseLost }
+    if try row.get("canceled", as: Bool?.self) ?? false { return .canceled }
+    if try row.get("paused", as: Bool?.self) ?? false { return .paused }
+    // A single job is withdrawn with the stop mark alone.
+    return try row.get("stop", as: Bool.self) ? .canceled : .leaseLost
+  }
+
+  /// Closes open commits after a look-up proved that nothing was published.
+  ///
+  /// A complete refusal (such as “duplicate”, which may mean success) then is what it says: the adapter gets it again.
+  package func closeAbsent(_ delivery: Int64) async throws {
+    try await pool.execute(
+      """
+      UPDATE delivery_effects SET state = 'done', closed_by = 'reconcile',
+        outcome = CASE WHEN answer IS NOT NULL AND status BETWEEN 400 AND 499 AND status NOT IN (408, 409, 425, 429)
+          THEN 'rejected' ELSE 'notSent' END
+      WHERE delivery_id = \(delivery) AND class = 'commit' AND (outcome IS NULL OR outcome = 'unknown')
+      """
+    )
+  }
+
+  private static func record(_ row: Row) throws -> EffectRecord {
+    EffectRecord(
+      key: EffectKey(
+        run: Int(try row.get("run", as: Int32.self)),
+        step: try row.get("step"),
+        attempt: Int(try row.get("try", as: Int32.self))
+      ),
+      rule: try row.get("rule"),
+      effectClass: EffectClass(rawValue: try row.get("class")) ?? .commit,
+      digest: try row.get("digest"),
+      outcome: try row.get("outcome", as: String?.self).flatMap(OutcomeClass.init),
+      status: try row.get("status", as: Int16?.self).map(Int.init),
+      answer: try row.get("answer"),
+      remoteID: try row.get("remote_id"),
+      claim: try row.get("fence"),
+      startedAt: try row.get("started_at"),
+      sentAt: try row.get("sent_at"),
+      lastByteAt: try row.get("last_byte_at"),
+      platformDate: try row.get("platform_date"),
+      closedBy: try row.get("closed_by")
+    )
+  }
+}
+
+/// What SQL calls an open commit; the same as ``JournalState/openCommits``.
+enum OpenCommit {
+  /// A condition over `delivery_effects e`. A later try speaks for the ones before.
+  static let condition: SQL = """
+    e.class = 'commit' AND (e.outcome IS NULL OR e.outcome = 'unknown') AND NOT EXISTS (
+      SELECT FROM delivery_effects n
+      WHERE n.delivery_id = e.delivery_id AND n.run = e.run AND n.step = e.step AND n.try > e.try)
+    """
+}
+
+/// Why nothing may be sent for a delivery any more.
+package enum StartRefusal: String, Sendable {
+  case leaseLost
+  case paused
+  case canceled
+}

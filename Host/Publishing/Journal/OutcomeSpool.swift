@@ -1,0 +1,175 @@
+import Egress
+import FoundationEssentials
+import Glibc
+import JSONText
+import Logging
+import PluginManifest
+import Postgres
+import Synchronization
+
+/// Outcomes that could not be stored because the database was away, one JSON line each, fsynced.
+///
+/// An outcome is evidence that something was published. It must survive both the database and this process, so it goes
+/// to a file next to the host and is stored when the database is back.
+package final class OutcomeSpool: Sendable {
+  private let path: String
+  private let lock = Mutex<Void>(())
+
+  /// - Parameter path: the spool file; made at the first outcome, readable by the owner only.
+  package init(path: String) {
+    self.path = path
+  }
+
+  /// Adds one outcome and returns when it is on the disk.
+  package func append(_ effect: FinishEffect) throws {
+    // The first newline ends a line that a power cut left half-written.
+    let line = [Self.newline] + Self.encode(effect).bytes + [Self.newline]
+    try lock.withLock { _ in
+      try Self.write(line, to: path, flags: O_APPEND)
+      try syncFolder()
+    }
+  }
+
+  /// Hands every spooled outcome to `store`, then forgets those that it stored; answers how many these are.
+  ///
+  /// Storing twice is harmless: the first outcome of a row wins. An outcome that can not be stored stays and does not
+  /// keep the others back, unless the database is away.
+  ///
+  /// - Throws: the first error of `store`.
+  package func drain(_ store: (FinishEffect) async throws -> Void) async throws -> Int {
+    let taken = try lock.withLock { _ in try Self.read(path) }
+    guard !taken.isEmpty else { return 0 }
+    var count = 0
+    var kept: [UInt8] = []
+    var failure: (any Error)?
+    for line in taken.split(separator: Self.newline) {
+      // A line that a power cut left half-written can not be decoded; nothing else can be done with it.
+      guard let effect = try? Self.decode(String(decoding: line, as: UTF8.self)) else { continue }
+      do {
+        try await store(effect)
+        count += 1
+      } catch {
+        failure = failure ?? error
+        kept += line + [Self.newline]
+        if let error = error as? PostgresError, error.isConnectionLost || error.isNotSent { throw error }
+      }
+    }
+    try lock.withLock { _ in
+      let current = try Self.read(path)
+      // Outcomes that came while draining stay for the next time; a file that another drain has rewritten stays whole.
+      guard current.starts(with: taken) else { return }
+      let temporary = path + ".new"
+      try Self.write(kept + current.dropFirst(taken.count), to: temporary, flags: O_TRUNC)
+      guard unsafe rename(temporary, path) == 0 else { throw SpoolError(operation: "rename", code: errno) }
+      try syncFolder()
+    }
+    if let failure { throw failure }
+    return count
+  }
+
+  private static let newline = UInt8(ascii: "\n")
+
+  private static func write(_ bytes: [UInt8], to path: String, flags: Int32) throws {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0o600)
+    guard descriptor >= 0 else { throw SpoolError(operation: "open", code: errno) }
+    defer { close(descriptor) }
+    var offset = 0
+    while offset < bytes.count {
+      let written = unsafe bytes.withUnsafeBytes { buffer in
+        unsafe Glibc.write(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
+      }
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw SpoolError(operation: "write", code: errno)
+      }
+      offset += written
+    }
+    guard fsync(descriptor) == 0 else { throw SpoolError(operation: "fsync", code: errno) }
+  }
+
+  /// The file's bytes; none when there is no file, which is the usual case.
+  private static func read(_ path: String) throws -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return [] }
+      throw SpoolError(operation: "open", code: errno)
+    }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let got = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+      if got < 0 {
+        if errno == EINTR { continue }
+        throw SpoolError(operation: "read", code: errno)
+      }
+      if got == 0 { return bytes }
+      bytes += chunk.prefix(got)
+    }
+  }
+
+  /// Makes the file's name durable.
+  private func syncFolder() throws {
+    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    let descriptor = unsafe open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SpoolError(operation: "open the folder", code: errno) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw SpoolError(operation: "fsync the folder", code: errno) }
+  }
+
+  private static func encode(_ effect: FinishEffect) -> RawJSON {
+    RawJSON.object { writer in
+      writer.field("delivery", effect.delivery)
+      writer.field("nonce", effect.nonce.uuidString)
+      writer.field("run", effect.record.key.run)
+      writer.field("step", effect.record.key.step)
+      writer.field("try", effect.record.key.attempt)
+      writer.field("rule", effect.record.rule)
+      writer.field("class", effect.record.effectClass.rawValue)
+      writer.field("digest", effect.record.digest)
+      writer.field("outcome", effect.record.outcome?.rawValue)
+      writer.field("status", effect.record.status)
+      writer.field("answer", effect.record.answer)
+      writer.field("remoteId", effect.record.remoteID)
+      writer.field("fence", effect.record.claim)
+      writer.field("startedAt", effect.record.startedAt.timeIntervalSince1970)
+      writer.field("sentAt", effect.record.sentAt?.timeIntervalSince1970)
+      writer.field("lastByteAt", effect.record.lastByteAt?.timeIntervalSince1970)
+      writer.field("platformDate", effect.record.platformDate?.timeIntervalSince1970)
+    }
+  }
+
+  private static func decode(_ line: String) throws -> FinishEffect {
+    let object = try RawJSON(text: line).object()
+    guard let nonce = UUID(uuidString: try object.string("nonce")),
+      let effectClass = EffectClass(rawValue: try object.string("class"))
+    else { throw SpoolError(operation: "decode", code: EINVAL) }
+    let record = EffectRecord(
+      key: EffectKey(
+        run: Int(try object.int64("run")),
+        step: try object.string("step"),
+        attempt: Int(try object.int64("try"))
+      ),
+      rule: try object.string("rule"),
+      effectClass: effectClass,
+      digest: try object.string("digest"),
+      outcome: try object.optionalString("outcome").flatMap(OutcomeClass.init),
+      status: try object.optionalInt64("status").map(Int.init),
+      answer: try object.optionalString("answer"),
+      remoteID: try object.optionalString("remoteId"),
+      claim: try object.int64("fence"),
+      startedAt: Date(timeIntervalSince1970: try object.optionalDouble("startedAt") ?? 0),
+      sentAt: try object.optionalDouble("sentAt").map(Date.init(timeIntervalSince1970:)),
+      lastByteAt: try object.optionalDouble("lastByteAt").map(Date.init(timeIntervalSince1970:)),
+      platformDate: try object.optionalDouble("platformDate").map(Date.init(timeIntervalSince1970:))
+    )
+    return FinishEffect(delivery: try object.int64("delivery"), record: record, nonce: nonce)
+  }
+}
+
+package struct SpoolError: Error, CustomStringConvertible {
+  package let operation: String
+  package let code: Int32
+
+  package var description: String { "The spool of outcomes failed at \(operation) (error \(code))" }
+}

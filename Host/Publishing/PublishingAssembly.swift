@@ -1,0 +1,121 @@
+package import Egress
+package import JobQueue
+package import Logging
+package import MediaStore
+package import PluginHost
+package import Postgres
+package import Vault
+
+/// Puts the parts of publishing together: one place that knows how a delivery gets its tools.
+package struct PublishingAssembly: Sendable {
+  /// What publishing needs from the host.
+  package struct Parts: Sendable {
+    package var pool: Pool
+    package var vault: Vault
+    package var plugins: PluginHost
+    package var egress: Egress
+    /// The group-commit writer of started rows and outcomes, on a connection of its own.
+    package var effects: BatchWriter
+    package var files: MediaFiles
+    package var limits: AccountLimits
+    package var hints: any DeliveryHints
+    /// Where outcomes wait while the database is away.
+    package var spoolPath: String
+    /// How many counted attempts a delivery has.
+    package var maximumAttempts: Int
+    package var logger: Logger
+    /// The instant after which this node may not start a request any more.
+    package var sendDeadline: @Sendable () -> ContinuousClock.Instant?
+
+    package init(
+      pool: Pool,
+      vault: Vault,
+      plugins: PluginHost,
+      egress: Egress,
+      effects: BatchWriter,
+      files: MediaFiles,
+      limits: AccountLimits,
+      hints: any DeliveryHints,
+      spoolPath: String,
+      maximumAttempts: Int = 3,
+      logger: Logger,
+      sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant?
+    ) {
+      self.pool = pool
+      self.vault = vault
+      self.plugins = plugins
+      self.egress = egress
+      self.effects = effects
+      self.files = files
+      self.limits = limits
+      self.hints = hints
+      self.spoolPath = spoolPath
+      self.maximumAttempts = maximumAttempts
+      self.logger = logger
+      self.sendDeadline = sendDeadline
+    }
+  }
+
+  /// The queue's handler for deliveries.
+  package let handler: DeliveryHandler
+  package let connections: ConnectionService
+  package let limits: LimitRecorder
+  private let parts: Parts
+  private let store: JournalStore
+  private let spool: OutcomeSpool
+
+  package init(_ parts: Parts) {
+    self.parts = parts
+    store = JournalStore(pool: parts.pool)
+    spool = OutcomeSpool(path: parts.spoolPath)
+    limits = LimitRecorder()
+    let accounts = AccountCache(pool: parts.pool, vault: parts.vault)
+    handler = DeliveryHandler(
+      tools: DeliveryTools(
+        plugins: parts.plugins,
+        egress: parts.egress,
+        effects: parts.effects,
+        store: store,
+        spool: spool,
+        accounts: accounts,
+        files: parts.files,
+        limits: limits,
+        hints: parts.hints,
+        logger: parts.logger,
+        sendDeadline: parts.sendDeadline
+      )
+    )
+    connections = ConnectionService(
+      pool: parts.pool,
+      vault: parts.vault,
+      plugins: parts.plugins,
+      caller: AccountCaller(plugins: parts.plugins, egress: parts.egress, logger: parts.logger),
+      cache: accounts,
+      limits: parts.limits
+    )
+  }
+
+  /// Accepts distributions; needs the queue, which needs ``handler`` first.
+  package func dispatcher(queue: JobQueue) -> Dispatcher {
+    Dispatcher(
+      pool: parts.pool,
+      queue: queue,
+      plugins: parts.plugins,
+      maximumAttempts: parts.maximumAttempts
+    )
+  }
+
+  package func control(queue: JobQueue) -> DeliveryControl {
+    DeliveryControl(pool: parts.pool, queue: queue, maximumAttempts: parts.maximumAttempts)
+  }
+
+  /// Stores the outcomes that waited for the database; answers how many there were.
+  ///
+  /// Call it at the start and every few seconds.
+  package func drainSpool() async throws -> Int {
+    try await spool.drain { effect in
+      _ = try await parts.effects.submit(effect)
+      _ = try await store.settleLate(effect.delivery)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/// The manifest of the plugin that the tests write.
+enum ProbeManifest {
+  static let methods = [
+    "account/capabilities", "account/identify", "post/publish", "post/reconcile", "post/render", "post/validate",
+  ]
+
+  /// Rules of every class; `post` has no key of ours, `keyed` has one.
+  static let egress = #"""
+    [
+      {"rule": "me", "class": "read", "method": "GET", "origin": "https://api.example.com", "path": "/me",
+       "calls": ["account/*", "post/*"], "maxBody": 65536, "timeoutMs": 20000},
+      {"rule": "find", "class": "read", "lookup": true, "method": "GET", "origin": "https://api.example.com",
+       "path": "/posts", "calls": ["post/*"], "maxBody": 65536, "timeoutMs": 20000},
+      {"rule": "upload", "class": "prepare", "method": "POST", "origin": "https://api.example.com",
+       "path": "/uploads", "calls": ["post/*"], "body": "json", "maxBody": 65536, "timeoutMs": 20000},
+      {"rule": "post", "class": "commit", "method": "POST", "origin": "https://api.example.com", "path": "/posts",
+       "calls": ["post/publish"], "body": "json", "remoteId": "/id",
+       "slots": {"header.authorization": {"secret": "token", "format": "Bearer {}"}},
+       "maxBody": 65536, "timeoutMs": 20000},
+      {"rule": "keyed", "class": "commit", "idempotent": {"windowMs": 3600000, "slot": "header.idempotency-key"},
+       "method": "POST", "origin": "https://api.example.com", "path": "/keyed", "calls": ["post/publish"],
+       "body": "json", "remoteId": "/id", "maxBody": 65536, "timeoutMs": 20000}
+    ]
+    """#
+
+  static func text(
+    version: String = "1.0.0",
+    methods: [String] = methods,
+    egress: String = egress,
+    rateLimits: String = "[]",
+    absence: String = "certain",
+    settleMilliseconds: Int = 0
+  ) -> String {
+    let list = methods.map { "\"\($0)\"" }.joined(separator: ",")
+    return """
+      {"schema": "rostrum-plugin/1", "id": "probe", "name": "Probe", "aliases": ["test"], "kind": "platform",
+       "version": "\(version)", "description": "A plugin of the tests.", "license": "Apache-2.0",
+       "protocol": {"min": "1.0", "max": "1.0"}, "executable": "plugin-probe", "methods": [\(list)], "input": [],
+       "secrets": {"token": {"label": "Token", "source": "entered"}}, "account": {"fields": []},
+       "egress": \(egress), "reconcile": {"absence": "\(absence)", "settleMs": \(settleMilliseconds)},
+       "rateLimits": \(rateLimits),
+       "limits": {"inFlight": 64, "memoryMiB": 96, "startMs": 30000, "callMs": 60000}}
+      """
+  }
+}

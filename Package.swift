@@ -130,6 +130,24 @@ let package = Package(
     tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
     tests("VaultTests", ["Cryptography", "Postgres", "TestSupport", "Vault"]),
 
+    // MARK: Interfaces
+    module(
+      "AdminAPI",
+      in: "Host",
+      [
+        "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging",
+        "MediaStore", "PluginHost", "PluginManifest", "Postgres", "Publishing", "Sites", "Vault",
+      ]
+    ),
+
+    tests(
+      "AdminAPITests",
+      [
+        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
+        "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "Postgres", "Processes",
+        "Publishing", "Sites", "TestSupport", "Vault",
+      ]
+    ),
 
 
     // MARK: Whole system

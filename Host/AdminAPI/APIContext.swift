@@ -1,0 +1,113 @@
+import HTTPServer
+import Identity
+import JSONDocument
+
+/// One request after the token and its parameters were checked.
+struct APIContext: Sendable {
+  let request: HTTPRequest
+  let endpoint: Endpoint
+  /// Nil for open operations.
+  let principal: Principal?
+  let query: QueryParameters
+  /// The checked body; null for operations without one.
+  let body: JSONValue
+  let services: APIServices
+
+  /// The site of the request, after the role was checked.
+  func site() throws -> Int64 {
+    guard let principal, case .site(let permission) = endpoint.access else {
+      preconditionFailure("\(endpoint.path) asks for a site without declaring it")
+    }
+    let asked = (try query.int64("siteId", 1...Int64.max), body.objectValue?["siteId"]?.int64Value)
+    if let inQuery = asked.0, let inBody = asked.1, inQuery != inBody {
+      throw HTTPProblem(
+        status: 400,
+        code: "notAllowed",
+        message: "siteId is \(inQuery) in the address and \(inBody) in the body; send it once",
+        field: "siteId"
+      )
+    }
+    let named = asked.0 ?? asked.1
+    guard let site = named ?? principal.onlySite else {
+      throw HTTPProblem(
+        status: 400,
+        code: "missing",
+        message: "siteId is missing; the token reaches \(principal.roles.count) sites, so the request must name one",
+        field: "siteId"
+      )
+    }
+    guard let role = principal.roles[site] else {
+      throw HTTPProblem(
+        status: 404,
+        code: "site_not_found",
+        message: "There is no site \(site) that this token reaches",
+        field: "siteId"
+      )
+    }
+    guard role.allows(permission) else {
+      throw HTTPProblem(
+        status: 403,
+        code: "forbidden",
+        message: "Your role in site \(site) is \(role.rawValue); this needs at least \(permission.minimumRole.rawValue)"
+      )
+    }
+    return site
+  }
+
+  /// The caller; only for operations that need a token.
+  func caller() throws -> Principal {
+    guard let principal else { throw HTTPProblem.unauthorized }
+    return principal
+  }
+
+  func id(_ name: String = "id") throws -> Int64 {
+    let value = try request.parameters.int64(name)
+    guard value > 0 else {
+      throw HTTPProblem(
+        status: 400,
+        code: "outOfRange",
+        message: "\(name) in the path is \(value); allowed are whole numbers from 1",
+        field: name
+      )
+    }
+    return value
+  }
+
+  func pageLimit() throws -> Int { try query.int("limit", 1...100) ?? 50 }
+
+  func cursor() throws -> Int64? { try query.int64("cursor", 1...Int64.max) }
+
+  /// The version that `If-Match` names; nil when the header is missing or `*`.
+  func expectedVersion() throws -> Int? {
+    guard let text = request.headers["if-match"], text != "*" else { return nil }
+    let digits = text.hasPrefix("\"") && text.hasSuffix("\"") && text.count > 2 ? String(text.dropFirst().dropLast()) : text
+    guard let version = Int(digits), version > 0 else {
+      throw HTTPProblem(
+        status: 400,
+        code: "notAllowed",
+        message: "If-Match is “\(text.prefix(40))”; allowed is the version in quotes, such as \"3\", or *",
+        field: "If-Match"
+      )
+    }
+    return version
+  }
+
+  // MARK: Members of the checked body
+
+  func string(_ name: String) -> String? { body.objectValue?[name]?.stringValue }
+  func int64(_ name: String) -> Int64? { body.objectValue?[name]?.int64Value }
+  func bool(_ name: String) -> Bool? { body.objectValue?[name]?.boolValue }
+  func has(_ name: String) -> Bool { body.objectValue?[name] != nil }
+  func strings(_ name: String) -> [String]? { body.objectValue?[name]?.arrayValue?.compactMap(\.stringValue) }
+  func int64s(_ name: String) -> [Int64]? { body.objectValue?[name]?.arrayValue?.compactMap(\.int64Value) }
+  func member(_ name: String) -> JSONValue? { body.objectValue?[name] }
+}
+
+extension HTTPProblem {
+  static let unauthorized = HTTPProblem(
+    status: 401,
+    code: "unauthorized",
+    message: "The request has no valid token; send “Authorization: Bearer rst_…” (see `rostrum token create`)",
+    headers: ["www-authenticate": "Bearer"]
+  )
+}

@@ -1,0 +1,75 @@
+package import Events
+package import Identity
+package import JobQueue
+package import Logging
+package import MediaStore
+package import PluginHost
+package import Postgres
+package import Publishing
+package import Sites
+
+/// What the operations work with.
+package struct APIServices: Sendable {
+  package var pool: Pool
+  package var queue: JobQueue
+  package var plugins: PluginHost
+  package var tokens: TokenStore
+  package var users: UserStore
+  package var sites: SiteStore
+  package var files: MediaFiles
+  package var connections: ConnectionService
+  package var dispatcher: Dispatcher
+  package var control: DeliveryControl
+  package var events: EventHub
+  package var limiter: RateLimiter
+  package var limits: APILimits
+  package var logger: Logger
+  /// The version of the host that `/health` shows.
+  package var version: String
+
+  package init(
+    pool: Pool,
+    queue: JobQueue,
+    plugins: PluginHost,
+    tokens: TokenStore,
+    users: UserStore,
+    sites: SiteStore,
+    files: MediaFiles,
+    connections: ConnectionService,
+    dispatcher: Dispatcher,
+    control: DeliveryControl,
+    events: EventHub,
+    limiter: RateLimiter,
+    limits: APILimits,
+    logger: Logger,
+    version: String
+  ) {
+    self.pool = pool
+    self.queue = queue
+    self.plugins = plugins
+    self.tokens = tokens
+    self.users = users
+    self.sites = sites
+    self.files = files
+    self.connections = connections
+    self.dispatcher = dispatcher
+    self.control = control
+    self.events = events
+    self.limiter = limiter
+    self.limits = limits
+    self.logger = logger
+    self.version = version
+  }
+}
+
+/// How much one client may ask for.
+package struct APILimits: Sendable {
+  /// For each token.
+  package var token = RateLimiter.Limit(burst: 2_000, perSecond: 1_000)
+  /// For each address without a valid token: slow enough to make guessing tokens pointless.
+  package var address = RateLimiter.Limit(burst: 60, perSecond: 5)
+  /// The largest uploaded file in bytes.
+  package var mediaBytes: Int64 = 1 << 30
+
+  package init() {}
+}

@@ -1,0 +1,173 @@
+package import HTTPServer
+import Identity
+import JSONDocument
+import Logging
+import Postgres
+
+/// The HTTP interface: its operations, checked and described at one place.
+package struct AdminAPI: Sendable {
+  private let services: APIServices
+  private let endpoints: [Endpoint]
+  /// The file of `/openapi.json`.
+  package let description: String
+
+  package init(services: APIServices) {
+    self.services = services
+    endpoints =
+      HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
+      + ConnectionRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints + ScheduleRoutes.endpoints
+      + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + PluginRoutes.endpoints
+    description = OpenAPI.document(endpoints, version: services.version).text()
+  }
+
+  /// The routes for the server.
+  package func router() -> Router {
+    var router = Router()
+    for endpoint in endpoints {
+      let limit = Int(clamping: services.limits.mediaBytes)
+      router.on(
+        endpoint.method,
+        endpoint.path,
+        body: endpoint.isUpload ? .streamed(limit: limit) : .collected(limit: 1 << 20)
+      ) { request in
+        try await answer(request, endpoint)
+      }
+    }
+    let description = description
+    router.get("/openapi.json") { _ in .json(description) }
+    return router
+  }
+
+  private func answer(_ request: HTTPRequest, _ endpoint: Endpoint) async throws -> HTTPResponse {
+    do {
+      let principal = try await admit(request, endpoint)
+      let query = try request.query()
+      try Self.check(query, endpoint)
+      let context = APIContext(
+        request: request,
+        endpoint: endpoint,
+        principal: principal,
+        query: query,
+        body: try Self.body(request, endpoint),
+        services: services
+      )
+      return try await endpoint.handler(context)
+    } catch {
+      guard let problem = Refusals.problem(error) else {
+        services.logger.error(
+          "A request failed",
+          ["request": "\(request.id)", "route": "\(endpoint.path)", "error": "\(error)"]
+        )
+        throw error
+      }
+      return problem.response()
+    }
+  }
+
+  // MARK: Who
+
+  private func admit(_ request: HTTPRequest, _ endpoint: Endpoint) async throws -> Principal? {
+    if case .open = endpoint.access { return nil }
+    guard let token = Self.token(request), let principal = try await services.tokens.principal(for: token) else {
+      // Only requests without a valid token count for the address, so that one client behind a shared address never
+      // locks out another one.
+      try take("address:\(request.remoteAddress)", services.limits.address)
+      throw HTTPProblem.unauthorized
+    }
+    try take("token:\(principal.tokenID)", services.limits.token)
+    if case .operatorOnly = endpoint.access, !principal.isOperator {
+      throw HTTPProblem(
+        status: 403,
+        code: "forbidden",
+        message: "This needs a user who looks after the whole host (an operator)"
+      )
+    }
+    return principal
+  }
+
+  private func take(_ key: String, _ limit: RateLimiter.Limit) throws {
+    let decision = services.limiter.take(key, limit: limit)
+    guard !decision.isAllowed else { return }
+    let seconds = max(1, Int(decision.retryAfter.rounded(.up)))
+    throw HTTPProblem(
+      status: 429,
+      code: "too_many_requests",
+      message: "Too many requests; try again in \(seconds) s",
+      headers: ["retry-after": "\(seconds)"]
+    )
+  }
+
+  private static func token(_ request: HTTPRequest) -> String? {
+    guard let header = request.headers["authorization"] else { return nil }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+    return String(parts[1])
+  }
+
+  // MARK: What
+
+  private static func check(_ query: QueryParameters, _ endpoint: Endpoint) throws {
+    let known = endpoint.query.map(\.name)
+    for name in query.names.sorted() where !known.contains(name) {
+      throw HTTPProblem(
+        status: 400,
+        code: "unknown",
+        message: "The query parameter \(name.prefix(60)) is not known; allowed are: "
+          + (known.isEmpty ? "none" : known.joined(separator: ", ")),
+        field: String(name.prefix(60))
+      )
+    }
+    for field in endpoint.query {
+      guard query.all(field.name).count <= 1 else {
+        throw HTTPProblem(
+          status: 400,
+          code: "notAllowed",
+          message: "The query parameter \(field.name) came more than once; allowed is one",
+          field: field.name
+        )
+      }
+      guard let text = query[field.name] else { continue }
+      try field.schema.check(Self.value(text, for: field.schema), at: field.name)
+    }
+  }
+
+  /// A query parameter as the kind of value that its schema wants.
+  private static func value(_ text: String, for schema: Schema) -> JSONValue {
+    switch schema {
+    case .integer: Int64(text).map { .int($0) } ?? .string(text)
+    case .boolean: text == "true" ? true : text == "false" ? false : .string(text)
+    default: .string(text)
+    }
+  }
+
+  private static func body(_ request: HTTPRequest, _ endpoint: Endpoint) throws -> JSONValue {
+    guard let schema = endpoint.body, !endpoint.isUpload else { return .null }
+    if let type = request.headers["content-type"], !isJSON(type) {
+      throw HTTPProblem(
+        status: 415,
+        code: "unsupported_media_type",
+        message: "The body is “\(type.prefix(60))”; allowed is application/json",
+        field: "Content-Type"
+      )
+    }
+    // An operation whose members may all be left out may have no body at all.
+    if request.body.bytes.isEmpty, schema.allowsNothing { return .object([:]) }
+    let value = try JSONValue.parse(request.body.bytes)
+    try schema.check(value, at: "")
+    return value
+  }
+}
+
+/// Whether a media type is JSON, with or without parameters.
+private func isJSON(_ type: String) -> Bool {
+  let name = type.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }
+  return name.lowercased() == "application/json"
+}
+
+extension Schema {
+  /// Whether an empty object satisfies the schema.
+  var allowsNothing: Bool {
+    guard case .object(let fields) = self else { return false }
+    return !fields.contains(where: \.isRequired)
+  }
+}

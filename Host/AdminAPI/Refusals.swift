@@ -1,0 +1,63 @@
+import HTTPServer
+import Identity
+import JSONDocument
+import Logging
+import MediaStore
+import Postgres
+import Publishing
+import Sites
+
+/// Turns every error of the layers below into the API's answer, at one place.
+enum Refusals {
+  static func problem(_ error: any Error) -> HTTPProblem? {
+    switch error {
+    case let error as any HTTPError: error.problem
+    case let error as FieldError:
+      HTTPProblem(status: 400, code: error.code.rawValue, message: error.message, field: error.field)
+    case let error as JSONError:
+      HTTPProblem(status: 400, code: "invalidJSON", message: "The body is no usable JSON: \(error)")
+    case let error as PublishingError: problem(error)
+    case let error as SiteError: problem(error)
+    case let error as MediaError: problem(error)
+    case let error as PostgresError where error.isConnectionLost || error.isNotSent:
+      HTTPProblem.unavailable("The database is not available right now; nothing was changed, try again")
+    default: nil
+    }
+  }
+
+  private static func problem(_ error: PublishingError) -> HTTPProblem {
+    let status =
+      switch error.kind {
+      case .notFound: 404
+      case .invalid: 422
+      case .conflict: 409
+      case .unavailable: 503
+      case .refusedByPlatform: 422
+      }
+    return HTTPProblem(
+      status: status,
+      code: error.code,
+      message: error.message,
+      field: error.field,
+      detailsJSON: error.details
+    )
+  }
+
+  private static func problem(_ error: SiteError) -> HTTPProblem {
+    switch error {
+    case .notFound: HTTPProblem(status: 404, code: "site_not_found", message: "\(error)")
+    case .domainTaken: HTTPProblem(status: 409, code: "domain_taken", message: "\(error)", field: "domain")
+    case .unknownTimeZone: HTTPProblem(status: 422, code: "unknown_time_zone", message: "\(error)", field: "timeZone")
+    case .versionConflict: HTTPProblem(status: 409, code: "version_conflict", message: "\(error)", field: "If-Match")
+    }
+  }
+
+  private static func problem(_ error: MediaError) -> HTTPProblem {
+    switch error {
+    case .notFound: HTTPProblem(status: 404, code: "media_not_found", message: "\(error)")
+    case .tooLarge: HTTPProblem(status: 413, code: "file_too_large", message: "\(error)")
+    case .empty, .unknownFormat: HTTPProblem(status: 422, code: "file_not_usable", message: "\(error)", field: "body")
+    case .disk: HTTPProblem.unavailable("The host can not store files right now")
+    }
+  }
+}

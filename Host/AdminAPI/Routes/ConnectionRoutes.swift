@@ -1,0 +1,173 @@
+import Cryptography
+import HTTPServer
+import Identity
+import JSONDocument
+import PluginHost
+import PluginManifest
+import Postgres
+import Publishing
+
+/// Connected accounts.
+enum ConnectionRoutes {
+  private static let store = ConnectionStore()
+  private static let base = "/api/admin/distribution/connections"
+  private static let statuses = ["active", "expired", "revoked", "error"]
+
+  private static let shape = Schema.object([
+    .required("id", .id), .required("siteId", .id), .required("platform", .string(1...40)),
+    .required("accountId", .string(1...256)), .required("accountName", .string(0...500)),
+    .required("accountHandle", .nullable(.string(0...500))), .required("accountUrl", .nullable(.string(0...2048))),
+    .required("endpoint", .nullable(.string(0...2048))), .required("status", .choice(statuses)),
+    .required("statusReason", .nullable(.string(0...4000))), .required("isActive", .boolean),
+    .required("capabilities", .any), .required("expiresAt", .nullable(.instant)),
+    .required("lastValidatedAt", .nullable(.instant)), .required("lastUsedAt", .nullable(.instant)),
+    .required("createdAt", .instant), .required("updatedAt", .instant),
+    .optional("generated", .map(.string(0...500), limit: 10), "Secrets that the host made; shown this one time"),
+  ])
+
+  private static let credentials = Schema.map(.string(1...8192), limit: 10)
+
+  static let endpoints: [Endpoint] = [
+    Endpoint(
+      method: .get,
+      path: base,
+      summary: "Connected accounts, newest first",
+      access: .site(.read),
+      query: [
+        .siteID, .optional("platform", .string(1...40)), .optional("status", .choice(statuses)), .cursor, .limit,
+      ],
+      success: .page(shape),
+      handler: list
+    ),
+    Endpoint(
+      method: .post,
+      path: base,
+      summary: "Connect an account with credentials entered by hand",
+      access: .site(.manageAccounts),
+      query: [.siteID],
+      body: .object([
+        .siteID, .required("platform", .string(1...40), "A plugin's id or one of its aliases"),
+        .optional("credentials", credentials, "By the names of the plugin's secrets, such as token"),
+        .optional("fields", .map(.string(0...2048), limit: 10), "Such as endpoint"),
+      ]),
+      isSettledByItself: true,
+      success: .json(201, shape),
+      refusals: [409, 422],
+      handler: connect
+    ),
+    Endpoint(
+      method: .get,
+      path: "\(base)/{id}",
+      summary: "One connected account",
+      access: .site(.read),
+      query: [.siteID],
+      success: .json(200, shape),
+      handler: read
+    ),
+    Endpoint(
+      method: .put,
+      path: "\(base)/{id}",
+      summary: "Enter new credentials; the account stays the same, and so do schedules and history",
+      access: .site(.manageAccounts),
+      query: [.siteID],
+      body: .object([.siteID, .required("credentials", credentials)]),
+      success: .json(200, shape),
+      refusals: [409, 422],
+      handler: replace
+    ),
+    Endpoint(
+      method: .post,
+      path: "\(base)/{id}/test",
+      summary: "Ask the platform whether the credentials still work",
+      access: .site(.manageAccounts),
+      query: [.siteID],
+      success: .json(200, shape),
+      refusals: [409, 422],
+      handler: test
+    ),
+    Endpoint(
+      method: .delete,
+      path: "\(base)/{id}",
+      summary: "Disconnect an account; its credentials are wiped, its history stays",
+      access: .site(.manageAccounts),
+      query: [.siteID],
+      success: .json(200, .object([.required("deleted", .boolean)])),
+      handler: remove
+    ),
+  ]
+
+  private static func list(_ context: APIContext) async throws -> HTTPResponse {
+    let (cursor, limit) = (try context.cursor(), try context.pageLimit())
+    let named = context.query["platform"]
+    // An alias finds what is stored under the plugin's id.
+    let platform = named.map { context.services.plugins.manifest(for: $0)?.id ?? $0 }
+    let status = context.query["status"]
+    let rows = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      try await store.list(platform: platform, status: status, before: cursor, limit: limit, in: tx)
+    }
+    return Envelope.page(try rows.map { try json($0) }, nextCursor: rows.count == limit ? rows.last?.id : nil)
+  }
+
+  private static func connect(_ context: APIContext) async throws -> HTTPResponse {
+    let site = try context.site()
+    let request = ConnectionRequest(
+      siteID: site,
+      userID: try context.caller().userID,
+      platform: context.string("platform") ?? "",
+      credentials: secrets(context),
+      fields: (context.member("fields")?.objectValue ?? [:]).compactMapValues(\.stringValue)
+    )
+    let (id, generated) = try await context.services.connections.connect(request)
+    let connection = try await load(id, context)
+    return Envelope.ok(try json(connection, generated: generated), status: 201)
+  }
+
+  private static func read(_ context: APIContext) async throws -> HTTPResponse {
+    Envelope.ok(try json(try await load(try context.id(), context)))
+  }
+
+  private static func replace(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try context.id()
+    try await context.services.connections.replaceCredentials(id, with: secrets(context), site: try context.site())
+    return Envelope.ok(try json(try await load(id, context)))
+  }
+
+  private static func test(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try context.id()
+    try await context.services.connections.test(id, site: try context.site())
+    return Envelope.ok(try json(try await load(id, context)))
+  }
+
+  private static func remove(_ context: APIContext) async throws -> HTTPResponse {
+    try await context.services.connections.disconnect(try context.id(), site: try context.site())
+    return Envelope.ok(["deleted": true])
+  }
+
+  private static func load(_ id: Int64, _ context: APIContext) async throws -> Connection {
+    try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      try await store.connection(id, in: tx)
+    }
+  }
+
+  private static func secrets(_ context: APIContext) -> [String: Secret] {
+    (context.member("credentials")?.objectValue ?? [:]).compactMapValues { $0.stringValue.map { Secret($0) } }
+  }
+
+  private static func json(_ connection: Connection, generated: [String: Secret] = [:]) throws -> JSONValue {
+    var members: [String: JSONValue] = [
+      "id": .int(connection.id), "siteId": .int(connection.siteID), "platform": .string(connection.platform),
+      "accountId": .string(connection.accountID), "accountName": .string(connection.accountName),
+      "accountHandle": .text(connection.accountHandle), "accountUrl": .text(connection.accountURL),
+      "endpoint": .text(connection.endpoint), "status": .string(connection.status),
+      "statusReason": .text(connection.statusReason), "isActive": .bool(connection.isActive),
+      "capabilities": try .stored(connection.capabilities), "expiresAt": .instant(connection.expiresAt),
+      "lastValidatedAt": .instant(connection.lastValidatedAt), "lastUsedAt": .instant(connection.lastUsedAt),
+      "createdAt": .instant(connection.createdAt), "updatedAt": .instant(connection.updatedAt),
+    ]
+    if !generated.isEmpty {
+      // Shown this one time, to the person who connects: without it the receiver can not check signatures.
+      members["generated"] = .object(generated.compactMapValues { $0.revealText().map { .string($0) } })
+    }
+    return .object(members)
+  }
+}

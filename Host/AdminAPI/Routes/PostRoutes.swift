@@ -1,0 +1,174 @@
+import HTTPServer
+import Identity
+import JSONDocument
+import Postgres
+import Publishing
+
+/// What authors write.
+enum PostRoutes {
+  private static let store = PostStore()
+
+  private static let attachment = Schema.object([
+    .required("mediaId", .id), .optional("alt", .string(0...1500), "Words for people who can not see it"),
+  ])
+
+  private static let members: [Schema.Field] = [
+    .required("title", .string(1...300)), .optional("excerpt", .string(0...5000), "The text of short platforms"),
+    .optional("content", .string(0...500_000)), .optional("url", .nullable(.url), "The address of the whole post"),
+    .optional("tags", .array(.string(1...100), 0...50)), .optional("mentions", .array(.string(1...100), 0...50)),
+    .optional("media", .array(attachment, 0...20)),
+  ]
+
+  private static let shape = Schema.object([
+    .required("id", .id), .required("siteId", .id), .required("version", .id), .required("title", .string(1...300)),
+    .required("excerpt", .string(0...5000)), .required("content", .string(0...500_000)),
+    .required("url", .nullable(.string(1...2048))), .required("tags", .array(.string(1...100), 0...50)),
+    .required("mentions", .array(.string(1...100), 0...50)),
+    .required("media", .array(.object([.required("mediaId", .id), .required("alt", .string(0...1500))]), 0...20)),
+    .required("createdAt", .instant), .required("updatedAt", .instant),
+  ])
+
+  static let endpoints: [Endpoint] = [
+    Endpoint(
+      method: .get,
+      path: "/api/posts",
+      summary: "Posts, newest first",
+      access: .site(.read),
+      query: [.siteID, .cursor, .limit],
+      success: .page(shape),
+      handler: list
+    ),
+    Endpoint(
+      method: .post,
+      path: "/api/posts",
+      summary: "Write a post",
+      access: .site(.write),
+      query: [.siteID],
+      body: .object([.siteID] + members),
+      success: .json(201, shape),
+      refusals: [422],
+      handler: create
+    ),
+    Endpoint(
+      method: .get,
+      path: "/api/posts/{id}",
+      summary: "A post, or one of its versions",
+      access: .site(.read),
+      query: [.siteID, .optional("version", .id, "The newest when left out")],
+      success: .json(200, shape),
+      handler: read
+    ),
+    Endpoint(
+      method: .put,
+      path: "/api/posts/{id}",
+      summary: "Save a new version; send If-Match with the version that was edited",
+      access: .site(.write),
+      query: [.siteID],
+      body: .object([.siteID] + members),
+      success: .json(200, shape),
+      refusals: [409, 422],
+      handler: update
+    ),
+    Endpoint(
+      method: .delete,
+      path: "/api/posts/{id}",
+      summary: "Delete a post; what was published stays published",
+      access: .site(.write),
+      query: [.siteID],
+      success: .json(200, .object([.required("deleted", .boolean)])),
+      handler: remove
+    ),
+  ]
+
+  private static func list(_ context: APIContext) async throws -> HTTPResponse {
+    let (cursor, limit) = (try context.cursor(), try context.pageLimit())
+    let rows = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      try await store.list(before: cursor, limit: limit, in: tx)
+    }
+    return Envelope.page(rows.map(json), nextCursor: rows.count == limit ? rows.last?.id : nil)
+  }
+
+  private static func create(_ context: APIContext) async throws -> HTTPResponse {
+    let site = try context.site()
+    let user = try context.caller().userID
+    let content = content(context)
+    return try await context.create(scope: .site(site), site: site) { tx in
+      let post = try await store.create(content, site: site, user: user, in: tx)
+      try await tx.execute(Audit.row("post.create", "post:\(post.id)", site: site, context))
+      return json(post)
+    }
+  }
+
+  private static func read(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try context.id()
+    let version = try context.query.int64("version", 1...Int64.max)
+    let post = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      if let version { return try await store.version(Int(version), of: id, in: tx) }
+      return try await store.post(id, in: tx)
+    }
+    return tagged(Envelope.ok(json(post)), version: post.version)
+  }
+
+  private static func update(_ context: APIContext) async throws -> HTTPResponse {
+    let site = try context.site()
+    let (id, expected, user) = (try context.id(), try context.expectedVersion(), try context.caller().userID)
+    let content = content(context)
+    let post = try await context.services.pool.transaction(scope: .site(site)) { tx in
+      let post = try await store.update(
+        id,
+        to: content,
+        expectedVersion: expected,
+        site: site,
+        user: user,
+        in: tx
+      )
+      try await tx.execute(Audit.row("post.update", "post:\(id)", site: site, context))
+      return post
+    }
+    return tagged(Envelope.ok(json(post)), version: post.version)
+  }
+
+  private static func remove(_ context: APIContext) async throws -> HTTPResponse {
+    let site = try context.site()
+    let id = try context.id()
+    try await context.services.pool.transaction(scope: .site(site)) { tx in
+      try await store.delete(id, in: tx)
+      try await tx.execute(Audit.row("post.delete", "post:\(id)", site: site, context))
+    }
+    return Envelope.ok(["deleted": true])
+  }
+
+  private static func tagged(_ response: HTTPResponse, version: Int) -> HTTPResponse {
+    var response = response
+    response.headers.set("etag", "\"\(version)\"")
+    return response
+  }
+
+  private static func content(_ context: APIContext) -> PostContent {
+    PostContent(
+      title: context.string("title") ?? "",
+      excerpt: context.string("excerpt") ?? "",
+      content: context.string("content") ?? "",
+      url: context.string("url"),
+      tags: context.strings("tags") ?? [],
+      mentions: context.strings("mentions") ?? [],
+      media: (context.member("media")?.arrayValue ?? []).map { item in
+        PostContent.Attachment(
+          mediaID: item.objectValue?["mediaId"]?.int64Value ?? 0,
+          alt: item.objectValue?["alt"]?.stringValue ?? ""
+        )
+      }
+    )
+  }
+
+  private static func json(_ post: Post) -> JSONValue {
+    [
+      "id": .int(post.id), "siteId": .int(post.siteID), "version": .int(Int64(post.version)),
+      "title": .string(post.content.title), "excerpt": .string(post.content.excerpt),
+      "content": .string(post.content.content), "url": .text(post.content.url), "tags": .strings(post.content.tags),
+      "mentions": .strings(post.content.mentions),
+      "media": .array(post.content.media.map { ["mediaId": .int($0.mediaID), "alt": .string($0.alt)] }),
+      "createdAt": .instant(post.createdAt), "updatedAt": .instant(post.updatedAt),
+    ]
+  }
+}

@@ -1,0 +1,128 @@
+import HTTPServer
+import Identity
+import JSONDocument
+import Postgres
+import Sites
+
+/// Tenants.
+enum SiteRoutes {
+  private static let shape = Schema.object([
+    .required("id", .id), .required("name", .string(1...200)), .required("domain", .nullable(.string(1...253))),
+    .required("timeZone", .string(1...64)), .required("version", .id), .required("createdAt", .instant),
+    .required("updatedAt", .instant),
+  ])
+
+  private static let name = Schema.string(1...200)
+  private static let domain = Schema.nullable(.string(1...253))
+  private static let zone = Schema.string(1...64)
+
+  static let endpoints: [Endpoint] = [
+    Endpoint(
+      method: .get,
+      path: "/api/sites",
+      summary: "The sites that the token reaches",
+      access: .anyToken,
+      query: [.cursor, .limit],
+      success: .page(shape),
+      handler: list
+    ),
+    Endpoint(
+      method: .post,
+      path: "/api/sites",
+      summary: "Make a site; the caller becomes its owner",
+      access: .operatorOnly,
+      body: .object([
+        .required("name", name), .optional("domain", domain),
+        .optional("timeZone", zone, "IANA name; UTC when left out"),
+      ]),
+      isSettledByItself: true,
+      success: .json(201, shape),
+      refusals: [409, 422],
+      handler: create
+    ),
+    Endpoint(
+      method: .get,
+      path: "/api/sites/{id}",
+      summary: "One site",
+      access: .anyToken,
+      success: .json(200, shape),
+      handler: { context in Envelope.ok(json(try await context.services.sites.site(try reach(context, .read)))) }
+    ),
+    Endpoint(
+      method: .put,
+      path: "/api/sites/{id}",
+      summary: "Change a site; send If-Match with the version that was edited",
+      access: .anyToken,
+      body: .object([.optional("name", name), .optional("domain", domain), .optional("timeZone", zone)]),
+      success: .json(200, shape),
+      refusals: [403, 409, 422],
+      handler: update
+    ),
+  ]
+
+  private static func list(_ context: APIContext) async throws -> HTTPResponse {
+    let caller = try context.caller()
+    let limit = try context.pageLimit()
+    let rows = try await context.services.sites.list(
+      ids: caller.isOperator ? nil : Array(caller.roles.keys),
+      after: context.cursor() ?? 0,
+      limit: limit
+    )
+    return Envelope.page(rows.map(json), nextCursor: rows.count == limit ? rows.last?.id : nil)
+  }
+
+  private static func create(_ context: APIContext) async throws -> HTTPResponse {
+    let caller = try context.caller()
+    return try await context.services.pool.transaction(scope: .owner) { tx in
+      let site = try await context.services.sites.create(
+        name: context.string("name") ?? "",
+        domain: context.string("domain"),
+        timeZone: context.string("timeZone") ?? "UTC",
+        in: tx
+      )
+      try await context.services.users.setRole(.owner, of: caller.userID, in: site.id, in: tx)
+      try await tx.execute(Audit.row("site.create", "site:\(site.id)", site: site.id, context))
+      return Envelope.ok(json(site), status: 201)
+    }
+  }
+
+  private static func update(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try reach(context, .manageSite)
+    let version = try context.expectedVersion()
+    return try await context.services.pool.transaction(scope: .owner) { tx in
+      let site = try await context.services.sites.update(
+        id,
+        name: context.string("name"),
+        domain: context.has("domain") ? .some(context.string("domain")) : nil,
+        timeZone: context.string("timeZone"),
+        expectedVersion: version,
+        in: tx
+      )
+      try await tx.execute(Audit.row("site.update", "site:\(id)", site: id, context))
+      return Envelope.ok(json(site))
+    }
+  }
+
+  /// The site in the path, if the caller's role there allows it.
+  private static func reach(_ context: APIContext, _ permission: Permission) throws -> Int64 {
+    let id = try context.id()
+    let caller = try context.caller()
+    guard let role = caller.roles[id] ?? (caller.isOperator ? .viewer : nil) else { throw SiteError.notFound(id) }
+    guard role.allows(permission) else {
+      throw HTTPProblem(
+        status: 403,
+        code: "forbidden",
+        message: "Your role in site \(id) is \(role.rawValue); this needs at least \(permission.minimumRole.rawValue)"
+      )
+    }
+    return id
+  }
+
+  private static func json(_ site: Site) -> JSONValue {
+    [
+      "id": .int(site.id), "name": .string(site.name), "domain": .text(site.domain),
+      "timeZone": .string(site.timeZone), "version": .int(Int64(site.version)), "createdAt": .instant(site.createdAt),
+      "updatedAt": .instant(site.updatedAt),
+    ]
+  }
+}

@@ -35,6 +35,7 @@ func tests(_ name: String, at path: String? = nil, _ dependencies: [Target.Depen
 let package = Package(
   name: "rostrum",
   products: [
+    .executable(name: "rostrum", targets: ["rostrum"]),
     .executable(name: "rostrum-sandbox", targets: ["rostrum-sandbox"]),
     .library(name: "PluginKit", targets: ["PluginKit"]),
   ],
@@ -139,6 +140,23 @@ let package = Package(
         "MediaStore", "PluginHost", "PluginManifest", "Postgres", "Publishing", "Sites", "Vault",
       ]
     ),
+    module(
+      "Server",
+      in: "Host",
+      [
+        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONText", "JobQueue",
+        "Logging", "MediaStore", "Migrations", "PluginHost", "PluginManifest", "PluginProtocol", "Postgres",
+        "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
+      ]
+    ),
+    executable(
+      "rostrum",
+      at: "Host/rostrum",
+      [
+        "Cryptography", "HTTPClient", "Identity", "JSONDocument", "Logging", "Migrations", "PluginHost",
+        "PluginManifest", "Postgres", "Processes", "Publishing", "Server", "ServiceTree", "Sites",
+      ]
+    ),
 
     tests(
       "AdminAPITests",
@@ -149,6 +167,10 @@ let package = Package(
       ]
     ),
 
+    tests(
+      "ServerTests",
+      ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "MediaStore", "Server", "ServiceTree", "rostrum"]
+    ),
 
     // MARK: Whole system
     .executableTarget(

@@ -1,0 +1,180 @@
+internal import Cryptography
+internal import Egress
+internal import FoundationEssentials
+internal import Glibc
+internal import Logging
+internal import Postgres
+internal import Publishing
+internal import Vault
+
+/// Turns the texts of the settings into values and gathers what is wrong with them.
+struct ConfigurationReader {
+  private let values: SettingValues
+  private let environment: [String: String]
+  private(set) var problems: [String]
+
+  init(_ values: SettingValues, environment: [String: String]) {
+    self.values = values
+    self.environment = environment
+    problems = values.problems
+  }
+
+  /// Reads everything; what is wrong stands in `problems`, and the value is of use only when there is none.
+  mutating func read(_ installation: Installation) -> HostConfiguration {
+    let home = path(.home) ?? defaultHome()
+    let (allow, overrides) = (values.texts[.egressAllow] ?? "", values.texts[.originOverrides] ?? "")
+    let configuration = HostConfiguration(
+      database: database(.databaseURL),
+      directDatabase: database(.databaseDirectURL),
+      encryptionKey: encryptionKey(),
+      home: home,
+      listen: value(.listen, allowed: "a numeric address and a port, such as 127.0.0.1:8080 or [::1]:8080") {
+        ListenAddress($0)
+      } ?? ListenAddress(host: "127.0.0.1", port: 8080),
+      publicURL: value(.publicURL, allowed: "an address such as https://rostrum.example.org", Self.publicURL),
+      media: path(.media) ?? home + "/media",
+      addressPolicy: addressPolicy(allow, overrides),
+      egressAllow: allow,
+      originOverrides: overrides,
+      accountLimits: accountLimits(),
+      slots: number(.slots, 1...1024) ?? 64,
+      manifests: folder(.manifests, standing: "plugin-manifests", installation),
+      migrations: migrations(installation),
+      plugins: existingFolder(.plugins) ?? installation.directory,
+      postgresBinaries: existingFolder(.postgresBinaries),
+      logLevel: value(.log, allowed: LogLevel.allCases.map(\.name).joined(separator: ", ")) { LogLevel(name: $0) }
+        ?? .info,
+      apiRate: number(.apiRate, 1...1_000_000) ?? 1_000,
+      warnings: values.warnings
+    )
+    if configuration.directDatabase != nil, configuration.database == nil {
+      problems.append("DATABASE_DIRECT_URL is set without DATABASE_URL; set both, or none for a private database")
+    }
+    checkDemo()
+    return configuration
+  }
+
+  // MARK: Kinds of values
+
+  private mutating func value<Value>(
+    _ setting: Setting,
+    allowed: String,
+    _ parse: (String) -> Value?
+  ) -> Value? {
+    guard let text = values.texts[setting] else { return nil }
+    if let value = parse(text) { return value }
+    problems.append("\(setting.rawValue) is “\(text.prefix(200))”; allowed is \(allowed)")
+    return nil
+  }
+
+  private mutating func number(_ setting: Setting, _ range: ClosedRange<Int>) -> Int? {
+    value(setting, allowed: "a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
+      Int(text).flatMap { range.contains($0) ? $0 : nil }
+    }
+  }
+
+  private mutating func path(_ setting: Setting) -> String? {
+    value(setting, allowed: "a path") { text in
+      text.utf8.contains(0) ? nil : Self.absolute(text)
+    }
+  }
+
+  private mutating func existingFolder(_ setting: Setting) -> String? {
+    value(setting, allowed: "a folder that exists") { text in
+      Installation.isFolder(text) ? Self.absolute(text) : nil
+    }
+  }
+
+  private mutating func folder(_ setting: Setting, standing name: String, _ installation: Installation) -> String {
+    if values.texts[setting] != nil { return existingFolder(setting) ?? "" }
+    if let found = installation.folder(name) { return found }
+    problems.append("\(setting.rawValue) is not set and there is no folder \(name) near the program; set it")
+    return ""
+  }
+
+  /// The folder lies beside the manifests, so that setting one of them is enough.
+  private mutating func migrations(_ installation: Installation) -> String {
+    if let manifests = values.texts[.manifests] {
+      let beside = Self.absolute(manifests) + "/../migrations"
+      if Installation.isFolder(beside) { return beside }
+    }
+    if let found = installation.folder("migrations") { return found }
+    problems.append("there is no folder migrations near the program \(installation.directory); install it again")
+    return ""
+  }
+
+  private mutating func database(_ setting: Setting) -> Postgres.Configuration? {
+    guard let text = values.texts[setting] else { return nil }
+    do {
+      return try Postgres.Configuration(url: text)
+    } catch {
+      problems.append("\(setting.rawValue) can not be read; allowed is postgres://user:password@host:5432/database")
+      return nil
+    }
+  }
+
+  private mutating func encryptionKey() -> Secret? {
+    guard let secret = values.texts[.encryptionKey].map({ Secret($0) }) else { return nil }
+    do {
+      _ = try Keyring(secret)
+    } catch {
+      problems.append("\(error)")
+    }
+    return secret
+  }
+
+  private mutating func addressPolicy(_ allow: String, _ overrides: String) -> AddressPolicy {
+    var policy = AddressPolicy()
+    // Each is read alone first, so that a mistake in one does not hide a mistake in the other.
+    for (allow, overrides) in [(allow, ""), ("", overrides)] {
+      do {
+        policy = try AddressPolicy(allow: allow, overrides: overrides)
+      } catch {
+        problems.append("\(error)")
+      }
+    }
+    do {
+      policy = try AddressPolicy(allow: allow, overrides: overrides)
+    } catch {
+      // Reported above already.
+    }
+    return policy
+  }
+
+  private mutating func accountLimits() -> AccountLimits {
+    do {
+      return try AccountLimits(values.texts[.rateLimits] ?? "")
+    } catch {
+      problems.append("\(Setting.rateLimits.rawValue): \(error)")
+      return AccountLimits()
+    }
+  }
+
+  private mutating func defaultHome() -> String {
+    if geteuid() == 0 { return "/var/lib/rostrum" }
+    if let data = environment["XDG_DATA_HOME"], data.hasPrefix("/") { return data + "/rostrum" }
+    if let home = environment["HOME"], home.hasPrefix("/") { return home + "/.local/share/rostrum" }
+    problems.append("ROSTRUM_HOME is not set and neither is HOME; set one of them")
+    return ""
+  }
+
+  private mutating func checkDemo() {
+    _ = value(.demoOnce, allowed: "1") { $0 == "1" || $0 == "0" ? $0 : nil }
+    _ = value(.demoStartedAt, allowed: "seconds since 1970") { Double($0) }
+  }
+
+  // MARK: Texts
+
+  private static func publicURL(_ text: String) -> String? {
+    guard let url = URL(string: text), url.scheme == "http" || url.scheme == "https", let host = url.host(),
+      !host.isEmpty, url.user() == nil, url.query() == nil
+    else { return nil }
+    return text.hasSuffix("/") ? String(text.dropLast()) : text
+  }
+
+  static func absolute(_ path: String) -> String {
+    var path = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    return path
+  }
+}

@@ -1,0 +1,69 @@
+package import Cryptography
+package import Egress
+internal import FoundationEssentials
+internal import Glibc
+package import Logging
+package import Postgres
+package import Publishing
+
+/// The checked settings of a host.
+package struct HostConfiguration: Sendable {
+  /// The database; nil for a private one in the home.
+  package var database: Postgres.Configuration?
+  /// The same database without a pooler between, for locks and LISTEN; nil when `database` is direct.
+  package var directDatabase: Postgres.Configuration?
+  /// The value of `OAUTH_ENCRYPTION_KEY`; nil for the key file in the home.
+  package var encryptionKey: Secret?
+  /// Absolute path of the folder with everything that belongs to this host alone.
+  package var home: String
+  package var listen: ListenAddress
+  /// The address that people and platforms reach the host at; nil for the one it listens on.
+  package var publicURL: String?
+  /// Absolute path of the folder of uploaded files.
+  package var media: String
+  package var addressPolicy: AddressPolicy
+  package var egressAllow: String
+  package var originOverrides: String
+  package var accountLimits: AccountLimits
+  /// Jobs that run at the same time, 1 to 1024.
+  package var slots: Int
+  package var manifests: String
+  package var migrations: String
+  /// The folder of the plugins' executables.
+  package var plugins: String
+  package var postgresBinaries: String?
+  package var logLevel: LogLevel
+  /// Requests per second that one token may make.
+  package var apiRate: Int
+  /// What is not wrong but deserves a look.
+  package var warnings: [String]
+
+  /// Reads the settings.
+  ///
+  /// - Parameters:
+  ///   - environment: What `ProcessEnvironment.take()` returned.
+  ///   - file: The settings file of `--config`.
+  package static func load(
+    environment: [String: String],
+    file: String? = nil,
+    installation: Installation = .current
+  ) throws(ConfigurationError) -> HostConfiguration {
+    var fileValues: (String, [String: String])?
+    if let file {
+      guard let data = FileManager.default.contents(atPath: file), let text = String(validating: data, as: UTF8.self)
+      else { throw ConfigurationError(problems: ["the settings file \(file) can not be read"]) }
+      fileValues = (file, try SettingsFile.parse(text, name: file))
+    }
+    let values = SettingValues(environment: environment, file: fileValues)
+    var reader = ConfigurationReader(values, environment: environment)
+    let configuration = reader.read(installation)
+    guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
+    return configuration
+  }
+
+  /// The file with the key that seals credentials, where `OAUTH_ENCRYPTION_KEY` is not set.
+  package var keyFile: String { home + "/vault.key" }
+
+  /// Where outcomes wait that could not be stored.
+  package var spoolFile: String { home + "/outcomes.spool" }
+}

@@ -1,0 +1,162 @@
+internal import AdminAPI
+internal import Egress
+internal import Events
+internal import HTTPClient
+internal import HTTPServer
+internal import Identity
+internal import JobQueue
+internal import Logging
+internal import MediaStore
+internal import PluginHost
+internal import Postgres
+internal import Processes
+internal import Publishing
+internal import ServiceTree
+internal import Sites
+internal import Vault
+
+/// The parts of a host over a database that is up to date, and the tree of services that they make.
+struct HostAssembly: Sendable {
+  private let configuration: HostConfiguration
+  private let logger: Logger
+  private let pool: Pool
+  private let effects: BatchWriter
+  private let client: HTTPClient
+  private let plugins: PluginHost
+  private let queue: JobQueue
+  private let events: EventHub
+  private let housekeeping: Housekeeping
+  private let services: APIServices
+
+  /// Requests of people and background reads; hot writes have connections of their own.
+  private static let poolSize = 8
+  /// Counted attempts of a delivery; outages and limits cost none.
+  private static let maximumAttempts = 3
+
+  /// Makes all parts; connects, checks the key, and starts nothing.
+  init(_ configuration: HostConfiguration, database: HostDatabase, spawner: Spawner, logger: Logger) async throws {
+    self.configuration = configuration
+    self.logger = logger
+    pool = Pool(database.pooled, size: Self.poolSize, logger: logger)
+    effects = BatchWriter(database.direct, logger: logger)
+    let keyring = try await VaultKey.keyring(configuration, pool: pool, logger: logger)
+    let vault = try await Vault(pool: pool, keyring: keyring)
+    let catalogue = try PluginCatalogue(configuration)
+    catalogue.report(logger)
+    plugins = PluginHost(plugins: catalogue.plugins, spawner: spawner, logger: logger, hostVersion: Host.version)
+    var clientConfiguration = HTTPClient.Configuration()
+    clientConfiguration.userAgent = "Rostrum/\(Host.version)"
+    client = try HTTPClient(configuration: clientConfiguration)
+    events = EventHub(pool: pool, logger: logger)
+    let clock = NodeClock()
+    let files = try MediaFiles(root: configuration.media)
+    let publishing = PublishingAssembly(
+      PublishingAssembly.Parts(
+        pool: pool,
+        vault: vault,
+        plugins: plugins,
+        egress: Egress(client: client, policy: configuration.addressPolicy),
+        effects: effects,
+        files: files,
+        limits: configuration.accountLimits,
+        hints: EventHints(events: events),
+        spoolPath: configuration.spoolFile,
+        maximumAttempts: Self.maximumAttempts,
+        logger: logger,
+        sendDeadline: { clock.sendDeadline }
+      )
+    )
+    var settings = QueueSettings(home: configuration.home)
+    settings.slots = configuration.slots
+    let periodic = Housekeeping.periodicJobs(pool)
+    queue = JobQueue(
+      settings: settings,
+      database: database.direct,
+      pool: pool,
+      handlers: periodic.handlers.merging([DeliveryHandler.kind: publishing.handler]) { $1 },
+      extensions: [DeliveryHandler.claimExtension],
+      periodic: periodic.jobs,
+      hooks: DeliveryClosing.hooks,
+      logger: logger
+    )
+    clock.follow(queue)
+    let tokens = TokenStore(pool: pool)
+    housekeeping = Housekeeping(pool: pool, publishing: publishing, tokens: tokens, files: files, logger: logger)
+    var limits = APILimits()
+    let rate = Double(configuration.apiRate)
+    limits.token = RateLimiter.Limit(burst: rate * 2, perSecond: rate)
+    services = APIServices(
+      pool: pool,
+      queue: queue,
+      plugins: plugins,
+      tokens: tokens,
+      users: UserStore(pool: pool),
+      sites: SiteStore(pool: pool),
+      files: files,
+      connections: publishing.connections,
+      dispatcher: publishing.dispatcher(queue: queue),
+      control: publishing.control(queue: queue),
+      events: events,
+      limiter: RateLimiter(),
+      limits: limits,
+      logger: logger,
+      version: Host.version
+    )
+  }
+
+  /// Runs the services until the shutdown. They stop in reverse order: first nothing new is accepted, then what was
+  /// claimed ends or goes back, then the plugins end.
+  func run(ready: @escaping @Sendable (RunningHost) async -> Void) async throws {
+    await housekeeping.drainSpool()
+    let group = ServiceGroup(
+      services: [housekeeping, plugins, queue, events, httpService(ready)],
+      shutdownDeadline: Host.shutdownDeadline,
+      logger: logger
+    )
+    try await group.run()
+  }
+
+  /// Ends what is no service. Requests that are still on their way get a moment; their outcomes are stored or spooled.
+  func close() async {
+    await client.close(within: .seconds(5))
+    await effects.close()
+    await pool.close()
+  }
+
+  private func httpService(_ ready: @escaping @Sendable (RunningHost) async -> Void) -> any Service {
+    var settings = HTTPServerConfiguration(host: configuration.listen.host, port: configuration.listen.port)
+    settings.stopDeadline = .seconds(10)
+    let logger = logger
+    settings.accessLog = { record in
+      logger.debug(
+        "Answered a request",
+        [
+          "request": "\(record.requestID)", "method": "\(record.method)", "path": "\(record.path)",
+          "status": .int(record.status), "ms": record.duration, "ending": "\(record.ending)",
+        ]
+      )
+    }
+    let server = HTTPServer(settings, router: AdminAPI(services: services).router(), logger: logger)
+    return ClosureService(name: "http", signalsStartup: true) {
+      let (startup, shutdown) = (Startup.current, Shutdown.current)
+      try await server.run(
+        started: { port in
+          let host = RunningHost(
+            url: configuration.listen.url(port: port),
+            port: port,
+            pool: pool,
+            users: services.users,
+            tokens: services.tokens
+          )
+          logger.notice(
+            "Rostrum is ready",
+            ["url": "\(host.url)", "publicUrl": "\(configuration.publicURL ?? host.url)", "version": "\(Host.version)"]
+          )
+          startup.finish()
+          await ready(host)
+        },
+        until: { await shutdown.requested() }
+      )
+    }
+  }
+}

@@ -1,0 +1,72 @@
+internal import Dispatch
+internal import Identity
+internal import JobQueue
+internal import Logging
+internal import MediaStore
+internal import Postgres
+internal import Publishing
+internal import ServiceTree
+
+/// Small work that comes again and again on this host: stores what was gathered in memory, and what was spooled.
+struct Housekeeping: Service {
+  let name = "housekeeping"
+
+  let pool: Pool
+  let publishing: PublishingAssembly
+  let tokens: TokenStore
+  let files: MediaFiles
+  let logger: Logger
+
+  private static let interval: Duration = .seconds(5)
+
+  func run() async throws {
+    await removeLeftovers()
+    while await Shutdown.current.sleep(for: Self.interval) {
+      await round()
+    }
+    // Everything else has ended by now, so this is the last word.
+    await round()
+  }
+
+  /// Stores the outcomes that could not be stored before; the deliveries they belong to must not start without them.
+  func drainSpool() async {
+    await orLog("Storing spooled outcomes", logger) {
+      let count = try await publishing.drainSpool()
+      if count > 0 { logger.notice("Stored outcomes that had waited for the database", ["outcomes": .int(count)]) }
+    }
+  }
+
+  private func round() async {
+    await drainSpool()
+    await orLog("Storing the limits that platforms reported", logger) { try await publishing.limits.flush(pool) }
+    await orLog("Storing the use of tokens", logger) { try await tokens.flushUse() }
+  }
+
+  /// Uploads that a dead host left behind. Looking through a folder blocks, so it has a queue of its own.
+  private func removeLeftovers() async {
+    let (files, logger) = (files, logger)
+    await withCheckedContinuation { continuation in
+      DispatchQueue(label: "leftovers").async {
+        orLog("Removing the leftovers of uploads", logger) { try files.removeLeftovers() }
+        continuation.resume()
+      }
+    }
+  }
+
+  // MARK: Once for all hosts
+
+  private static let cleanUpKind = "host.idempotency-keys"
+
+  /// What one host of all does from time to time.
+  static func periodicJobs(_ pool: Pool) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
+    let handler = ClosureHandler { _ in
+      do {
+        try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
+        return .finished()
+      } catch {
+        return .retry(error: "\(error)")
+      }
+    }
+    return ([PeriodicJob(cleanUpKind, every: .seconds(3600), kind: cleanUpKind)], [cleanUpKind: handler])
+  }
+}

@@ -1,0 +1,32 @@
+import Identity
+import JSONDocument
+import Migrations
+import Postgres
+import Publishing
+import Server
+import Sites
+
+/// Turns errors into a sentence and an exit code, at one place.
+enum Failures {
+  static func describe(_ error: any Error) -> (code: ExitCode, text: String) {
+    switch error {
+    case let error as CommandError: (error.code, error.description)
+    case let error as ConfigurationError: (.usage, error.description)
+    case let error as IdentityError: (code(of: error), error.description)
+    case let error as PublishingError: (error.kind == .notFound ? .notFound : .failure, error.message)
+    case SiteError.notFound(let id): (.notFound, "There is no site \(id); see `rostrum site list`")
+    case let error as PostgresError where error.code == .connection:
+      (.failure, "The database can not be reached; check DATABASE_URL, then run `rostrum doctor`. \(error)")
+    case let error as PostgresError: (.failure, "The database refused: \(error)")
+    default: (.failure, "\(error)")
+    }
+  }
+
+  private static func code(of error: IdentityError) -> ExitCode {
+    switch error {
+    case .unknownUser, .unknownToken: .notFound
+    case .emailTaken: .failure
+    case .invalidEmail: .usage
+    }
+  }
+}

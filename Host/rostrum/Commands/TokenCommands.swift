@@ -1,0 +1,75 @@
+import Cryptography
+import FoundationEssentials
+import Identity
+import JSONDocument
+import Postgres
+import Sites
+
+/// `rostrum token …`
+enum TokenCommands {
+  static let all = [create, revoke]
+
+  private static let create = Command(
+    words: ["token", "create"],
+    summary: "Make an API token and show it this one time",
+    options: [
+      .value("email", "ADDRESS", "the user whose token it is", required: true),
+      .value("site", "ID", "limit the token to one site"),
+      .value(
+        "role",
+        "ROLE",
+        "the highest role that the token has: \(Role.allCases.map(\.rawValue).joined(separator: ", "))"
+      ),
+      .value("name", "NAME", "what the token is for"),
+      .value("expires", "INSTANT", "when it ends, such as 2027-01-31T00:00:00Z; never when left out"),
+    ]
+  ) { invocation in
+    let site = try invocation.option("site").map { text throws(CommandError) in try invocation.id(text, "--site") }
+    let role = try invocation.option("role").map { text throws(CommandError) in try SiteCommands.role(text, "--role") }
+    let expires = try invocation.option("expires").map { text throws(CommandError) in try instant(text) }
+    let email = invocation.option("email") ?? ""
+    let (id, token) = try await invocation.withPool { pool in
+      if let site { _ = try await SiteStore(pool: pool).site(site) }
+      let user = try await UserStore(pool: pool).user(email: email)
+      return try await pool.transaction { tx in
+        try await TokenStore(pool: pool).create(
+          user: user.id,
+          site: site,
+          roleLimit: role,
+          name: invocation.option("name") ?? "made by the command line",
+          expiresAt: expires,
+          in: tx
+        )
+      }
+    }
+    let text = token.revealText() ?? ""
+    invocation.show([
+      "id": .int(id), "token": .string(text), "siteId": site.map { .int($0) } ?? .null,
+      "role": role.map { .string($0.rawValue) } ?? .null,
+      "expiresAt": expires.map { .string(RFC3339.format($0)) } ?? .null,
+    ]) {
+      // The token alone on standard output, so that it can be kept with TOKEN=$(rostrum token create …).
+      invocation.terminal.complain("Token \(id) for \(email); it is shown this one time:")
+      invocation.terminal.print(text)
+    }
+    return .success
+  }
+
+  private static let revoke = Command(
+    words: ["token", "revoke"],
+    summary: "End a token; hosts that know it refuse it within 5 seconds",
+    operands: [.init(name: "ID", about: "the number that `token create` showed")]
+  ) { invocation in
+    let id = try invocation.id(invocation.operand(0), "ID")
+    try await invocation.withPool { try await TokenStore(pool: $0).revoke(id) }
+    invocation.show(["revoked": .int(id)]) { invocation.terminal.print("Token \(id) is revoked.") }
+    return .success
+  }
+
+  private static func instant(_ text: String) throws(CommandError) -> Date {
+    guard let date = RFC3339.parse(text), date > Date() else {
+      throw CommandError(.usage, "--expires is “\(text)”; allowed is a future instant such as 2027-01-31T00:00:00Z")
+    }
+    return date
+  }
+}

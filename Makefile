@@ -1,0 +1,45 @@
+# Rostrum. `make demo` shows the main job, `make test` proves it.
+SHELL := /bin/bash
+PYTHON_ENV := .build/python
+SWIFT_FLAGS := --explicit-target-dependency-import-check error
+RELEASE_FLAGS := -c release $(SWIFT_FLAGS)
+
+.PHONY: demo test build release packages lint sanitize soak bench coverage clean help
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+packages: ## Install what is missing from Debian's packages (or say what to install)
+	@.ci/packages
+
+build: packages ## Debug build of everything
+	swift build $(SWIFT_FLAGS)
+
+release: packages ## Release build of host, plugins and sandbox
+	swift build $(RELEASE_FLAGS)
+
+demo: ## Publish one post for real, through every layer, and keep serving
+	@.ci/demo
+
+test: packages ## Everything a fresh machine can run
+	@.ci/test
+
+lint: ## Formatting and layout rules
+	@git ls-files -z --cached --others --exclude-standard '*.swift' | xargs -0 swift format lint --strict --parallel
+
+sanitize: packages ## The Swift tests under the thread and address sanitizers
+	swift test --sanitize=thread --scratch-path .build/thread
+	swift test --sanitize=address --disable-xctest --scratch-path .build/address
+
+soak: release ## The long forms of the fault tests
+	@.ci/test --long
+
+bench: release ## One JSON object a line; ratios inside one run
+	@.ci/bench
+
+coverage: packages ## Line coverage of the Swift tests
+	swift test --enable-code-coverage
+	@swift test --show-codecov-path
+
+clean:
+	swift package clean

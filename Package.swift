@@ -173,6 +173,7 @@ let package = Package(
     ),
 
     // MARK: Whole system
+    tests("ArchitectureTests", []),
     .executableTarget(
       name: "rostrum-bench",
       dependencies: [
@@ -192,4 +193,3 @@ let package = Package(
     ),
   ]
 )
-

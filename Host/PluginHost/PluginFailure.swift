@@ -49,6 +49,7 @@ package enum PluginFailure: Error, Sendable, Equatable {
   package var retryAfter: Duration? {
     switch self {
     case .backingOff(let retryAfter): retryAfter
+    case .overloaded: .seconds(1)
     case .remote(let error): error.retryAfterMs.map { .milliseconds($0) }
     default: nil
     }

@@ -47,9 +47,9 @@ package struct PostRules {
       findings.append(
         Finding(
           .error,
-          field: "url",
+          field: "text",
           code: "tooLong",
-          "The link alone is longer than a post may be.",
+          "The text is longer than X allows; shorten it.",
           actual: "\(count)",
           allowed: "\(limit)"
         )
@@ -66,11 +66,6 @@ package struct PostRules {
           actual: "\(cashtags)",
           allowed: "1"
         )
-      )
-    }
-    if composition.shortened {
-      findings.append(
-        Finding(.warning, field: "text", code: "shortened", "The text is longer than X allows and was shortened.")
       )
     }
     for tag in composition.droppedTags {

@@ -38,6 +38,8 @@ public final class Connection: Sendable {
     var lastID: Int64 = 0
     var waiting: [Int64: Waiter] = [:]
     var running: [Int64: Task<Void, Never>] = [:]
+    /// Tasks in `running` that only have to send their answer.
+    var answered = 0
     var closed: ProtocolError?
     var idle: [(limit: Int, waiter: CheckedContinuation<Void, Never>)] = []
   }
@@ -166,12 +168,13 @@ public final class Connection: Sendable {
     let refused: ProtocolError? = state.withLock { state in
       if let closed = state.closed { return closed }
       if state.running[id] != nil { return ProtocolError(.invalidRequest, "the id is in use") }
-      guard state.running.count < inFlightLimit else {
+      guard state.running.count - state.answered < inFlightLimit else {
         return ProtocolError(.overloaded, "more than \(inFlightLimit) calls at once")
       }
       // Made under the lock, so that the task cannot take itself out before it was put in.
       state.running[id] = Task { [self] in
         let result = await handlers.request(method, params)
+        freePlace()
         reply(id, result)
         ended(id)
       }
@@ -180,9 +183,15 @@ public final class Connection: Sendable {
     if let refused { reply(id, .failure(refused)) }
   }
 
+  /// Frees the place before the answer leaves: whoever reads it may fill the place at once.
+  private func freePlace() {
+    state.withLock { $0.answered += 1 }
+  }
+
   private func ended(_ id: Int64) {
     let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
       state.running[id] = nil
+      state.answered -= 1
       let count = state.running.count
       let waiters = state.idle.filter { $0.limit >= count }.map(\.waiter)
       state.idle.removeAll { $0.limit >= count }

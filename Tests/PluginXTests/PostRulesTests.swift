@@ -22,7 +22,7 @@ import plugin_x
     #expect(
       codes(Post(text: "a", media: [image(alt: String(repeating: "é", count: 1_001))])) == ["media[0].alt:tooLong"]
     )
-    #expect(codes(Post(text: String(repeating: "a", count: 281))) == ["text:shortened"])
+    #expect(codes(Post(text: String(repeating: "a", count: 281))) == ["text:tooLong"])
   }
 
   @Test func countsCashtagsLikeThePlatform() {

@@ -1,0 +1,247 @@
+import Cryptography
+import Egress
+import Events
+import FoundationEssentials
+import HTTPClient
+import HTTPServer
+import Identity
+import JSONDocument
+import JobQueue
+import Logging
+import MediaStore
+import PluginHost
+import PluginManifest
+import Postgres
+import Processes
+import Publishing
+import Sites
+import TestSupport
+import Testing
+import Vault
+
+@testable import AdminAPI
+
+/// The API over a real database, through the router, without sockets.
+///
+/// The plugin is a shell script that takes every post; the queue does not run.
+struct APIFixture: Sendable {
+  let pool: Pool
+  let api: AdminAPI
+  let client: TestClient
+  let services: APIServices
+  let site: Int64
+  let otherSite: Int64
+  let connection: Int64
+  /// Tokens by the role that their holder has in `site`.
+  let tokens: [Role: String]
+  let operatorToken: String
+
+  private static let manifest = #"""
+    {"schema": "rostrum-plugin/1", "id": "probe", "name": "Probe", "aliases": ["test"], "kind": "platform",
+     "version": "1.0.0", "description": "A plugin of the tests.", "license": "Apache-2.0",
+     "protocol": {"min": "1.0", "max": "1.0"}, "executable": "plugin-probe",
+     "methods": ["account/capabilities", "account/identify", "post/publish", "post/render", "post/validate"],
+     "input": [], "secrets": {"token": {"label": "Token", "source": "entered"}}, "account": {"fields": []},
+     "egress": [], "reconcile": {"absence": "never", "settleMs": 0}, "rateLimits": [],
+     "limits": {"inFlight": 64, "memoryMiB": 96, "startMs": 30000, "callMs": 60000}}
+    """#
+
+  private static let script = #"""
+    #!/bin/sh
+    say() { printf '%s\n' "$1"; }
+    IFS= read -r line; id=${line#*'"id":'}; id=${id%%[,\}]*}
+    say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocol":"1.0","plugin":{"id":"probe","version":"1.0.0","sdk":"sh/1"},"methods":["account/capabilities","account/identify","post/publish","post/render","post/validate"]}}'
+    IFS= read -r line
+    while IFS= read -r line; do
+      id=${line#*'"id":'}; id=${id%%[,\}]*}
+      case $line in
+        *'post/validate'*'REFUSE'*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"findings":[{"severity":"error","field":"text","code":"c","message":"Too rude"}]}}';;
+        *'account/identify'*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"id":"new","name":"New"}}';;
+        *) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"findings":[]}}';;
+      esac
+    done
+    """#
+
+  static func run(
+    _ change: (inout APILimits) -> Void = { _ in },
+    _ body: (APIFixture) async throws -> Void
+  ) async throws {
+    let folder = FileManager.default.temporaryDirectory.path + "/api-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    var limits = APILimits()
+    change(&limits)
+    let result: Result<Void, any Error>
+    do {
+      try await TestDatabase.current.withPool(size: 6) { pool in
+        try await body(try await APIFixture(pool, folder: folder, limits: limits))
+      }
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    try FileManager.default.removeItem(atPath: folder)
+    try result.get()
+  }
+
+  private init(_ pool: Pool, folder: String, limits: APILimits) async throws {
+    self.pool = pool
+    let logger = Logger(sink: MemorySink())
+    let spawner = try Spawner()
+    let writing = try await spawner.output(
+      of: SpawnRequest(
+        executable: "/bin/sh",
+        arguments: ["-c", "cat > \"$0\" && chmod 755 \"$0\"", folder + "/plugin"]
+      ),
+      input: Array((Self.script + "\n").utf8)
+    )
+    try #require(writing.status.isSuccess)
+    let plugins = PluginHost(
+      plugins: [
+        InstalledPlugin(
+          manifest: try PluginManifest.parse(Array(Self.manifest.utf8)),
+          executable: folder + "/plugin"
+        )
+      ],
+      spawner: spawner,
+      logger: logger
+    )
+    let vault = try await Vault(
+      pool: pool,
+      keyring: Keyring(Secret("1:\(Base64.encode([UInt8](repeating: 1, count: 32)))"))
+    )
+    let files = try MediaFiles(root: folder + "/media")
+    let assembly = PublishingAssembly(
+      PublishingAssembly.Parts(
+        pool: pool,
+        vault: vault,
+        plugins: plugins,
+        egress: Egress(client: try HTTPClient(), policy: AddressPolicy()),
+        effects: BatchWriter(pool.configuration, logger: logger),
+        files: files,
+        limits: AccountLimits(),
+        hints: NoHints(),
+        spoolPath: folder + "/spool",
+        logger: logger,
+        sendDeadline: { nil }
+      )
+    )
+    let queue = JobQueue(
+      settings: QueueSettings(home: "test"),
+      database: pool.configuration,
+      pool: pool,
+      handlers: [:],
+      hooks: DeliveryClosing.hooks,
+      logger: logger
+    )
+    services = APIServices(
+      pool: pool,
+      queue: queue,
+      plugins: plugins,
+      tokens: TokenStore(pool: pool),
+      users: UserStore(pool: pool),
+      sites: SiteStore(pool: pool),
+      files: files,
+      connections: assembly.connections,
+      dispatcher: assembly.dispatcher(queue: queue),
+      control: assembly.control(queue: queue),
+      events: EventHub(pool: pool, logger: logger),
+      limiter: RateLimiter(),
+      limits: limits,
+      logger: logger,
+      version: "9.9.9"
+    )
+    api = AdminAPI(services: services)
+    client = TestClient(api.router(), logger: logger)
+    let people = People(pool: pool, services: services)
+    site = try await people.site("One")
+    otherSite = try await people.site("Two")
+    var tokens: [Role: String] = [:]
+    for role in Role.allCases { tokens[role] = try await people.token(role, in: site) }
+    self.tokens = tokens
+    operatorToken = try await people.token(nil, in: site, isOperator: true)
+    let lane = try await queue.ensureLanes([LaneSpecification(kind: "delivery", key: "probe:acc", siteID: site)])
+    connection = try await pool.query(
+      """
+      INSERT INTO platform_connections (site_id, platform, account_id, account_name, sealed_credentials, key_id, lane_id)
+      VALUES (\(site), 'probe', 'acc', 'Account', '\\x00', 1, \(lane[0])) RETURNING id
+      """
+    )[0].get(0)
+  }
+
+  // MARK: Requests
+
+  func send(
+    _ method: HTTPMethod,
+    _ target: String,
+    as role: Role? = .owner,
+    json: String? = nil,
+    headers: HTTPHeaders = [:]
+  ) async -> TestClient.Answer {
+    var headers = headers
+    if let token = role.flatMap({ tokens[$0] }) { headers.set("authorization", "Bearer \(token)") }
+    if json != nil, headers["content-type"] == nil { headers.set("content-type", "application/json") }
+    return await client.send(method, target, headers: headers, body: Array((json ?? "").utf8))
+  }
+
+  func get(_ target: String, as role: Role? = .owner) async -> TestClient.Answer { await send(.get, target, as: role) }
+
+  /// How many rows there are in the tables that requests change.
+  func rows() async throws -> [Int] {
+    var counts: [Int] = []
+    for table in [
+      "sites", "posts", "post_versions", "media", "platform_connections", "publishing_targets", "distributions",
+      "deliveries", "jobs", "publishing_schedules", "outbox", "audit_logs", "idempotency_keys",
+    ] {
+      counts.append(try await pool.query("SELECT count(*) FROM \(identifier: table)")[0].get(0))
+    }
+    return counts
+  }
+
+  func makePost(_ title: String = "Hello") async throws -> Int64 {
+    let answer = await send(.post, "/api/posts", json: #"{"title":"\#(title)"}"#)
+    return try #require(answer.json.pointer("/data/id")?.int64Value)
+  }
+}
+
+/// Makes people and their tokens.
+private struct People {
+  let pool: Pool
+  let services: APIServices
+
+  func site(_ name: String) async throws -> Int64 {
+    try await pool.transaction { tx in
+      try await services.sites.create(name: name, domain: nil, timeZone: "UTC", in: tx).id
+    }
+  }
+
+  func token(_ role: Role?, in site: Int64, isOperator: Bool = false) async throws -> String {
+    let name = role?.rawValue ?? "operator"
+    let token = try await pool.transaction { tx in
+      let user = try await services.users.create(
+        email: "\(name)@a.example",
+        name: name,
+        isOperator: isOperator,
+        in: tx
+      )
+      if let role { try await services.users.setRole(role, of: user.id, in: site, in: tx) }
+      return try await services.tokens.create(
+        user: user.id,
+        site: nil,
+        roleLimit: nil,
+        name: name,
+        expiresAt: nil,
+        in: tx
+      ).token
+    }
+    return try #require(token.revealText())
+  }
+}
+
+extension TestClient.Answer {
+  /// The body; null when it is no JSON.
+  var json: JSONValue { (try? JSONValue.parse(body)) ?? .null }
+
+  var code: String? { json.pointer("/error/code")?.stringValue }
+
+  var field: String? { json.pointer("/error/field")?.stringValue }
+}

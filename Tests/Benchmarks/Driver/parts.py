@@ -1,0 +1,121 @@
+"""The lines that need no host: the queue and the plugin calls, each beside the least that could do the job."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from machine import Database, Line, Meter
+
+ROOT = Path(__file__).resolve().parents[3]
+BATCH = 64
+JOBS = 20_000
+
+PEER_TABLES = """
+DROP TABLE IF EXISTS bench_ready, bench_leases, bench_done;
+CREATE TABLE bench_ready (lane_id bigint, due_at timestamptz, job_id bigint, priority smallint, attempts smallint)
+  WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+CREATE INDEX ON bench_ready (priority, due_at, job_id);
+CREATE TABLE bench_leases (job_id bigint PRIMARY KEY, owner integer, lane_id bigint, claimed_at timestamptz)
+  WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+CREATE TABLE bench_done (job_id bigint, lane_id bigint, claimed_at timestamptz, ended_at timestamptz);
+"""
+PEER_JOBS = """
+TRUNCATE bench_ready, bench_leases, bench_done;
+INSERT INTO bench_ready SELECT n % 300, now(), n, 2, 0 FROM generate_series(1, {jobs}) n;
+"""
+# Claim a batch and commit; end it and commit. No lanes, no order, no fence, no marks, no retry.
+PEER_LOOP = """
+WITH j AS MATERIALIZED (
+  SELECT ctid FROM bench_ready ORDER BY priority, due_at, job_id LIMIT :batch FOR UPDATE SKIP LOCKED
+), d AS (DELETE FROM bench_ready r USING j WHERE r.ctid = j.ctid RETURNING r.job_id, r.lane_id)
+INSERT INTO bench_leases SELECT job_id, pg_backend_pid(), lane_id, now() FROM d;
+WITH d AS (DELETE FROM bench_leases WHERE owner = pg_backend_pid() RETURNING job_id, lane_id, claimed_at)
+INSERT INTO bench_done SELECT job_id, lane_id, claimed_at, now() FROM d;
+"""
+
+
+class Parts:
+    def __init__(self, binaries):
+        self.binaries = binaries
+        self.home = Path(tempfile.mkdtemp(prefix="rostrum-bench-", dir="/tmp"))
+        # The server's own user must pass through.
+        self.home.chmod(0o711)
+        self.cluster = None
+
+    def tool(self, *words):
+        done = subprocess.run([str(self.binaries / "rostrum-bench"), *words], stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+    def start(self):
+        """The private database of a fresh home."""
+        self.cluster = subprocess.Popen(
+            [str(self.binaries / "rostrum-bench"), "cluster"]
+            + ["--home", str(self.home / "data"), "--migrations", str(ROOT / "migrations")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        line = self.cluster.stdout.readline()
+        if not line:
+            raise RuntimeError("the private database did not start")
+        place = json.loads(line)
+        self.database = Database(place["folder"], place["user"], place["database"])
+        self.database.query(PEER_TABLES)
+
+    def close(self):
+        if self.cluster:
+            self.database.close()
+            self.cluster.stdin.close()
+            self.cluster.wait(30)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # Lines
+
+    def pipeline(self, rounds):
+        line = Line("pipeline", "jobs/s", f"raw pgbench claim loop, batches of {BATCH}", digits=0)
+        for _ in range(rounds):
+            floor = self.database.commit_floor()
+            meter = Meter().start()
+            own = self.tool("pipeline", "--database", self.database.url, "--jobs", str(JOBS))
+            meter.stop()
+            self.database.query(PEER_JOBS.format(jobs=JOBS))
+            peer = self.database.pgbench(PEER_LOOP, clients=2, transactions=JOBS // BATCH // 2, batch=BATCH) * BATCH
+            line.add(own["jobsPerSecond"], peer, meter.others, rows_per_flush=own["rowsPerFlush"], commit_ms=floor)
+        line.show()
+
+    def latency(self, rounds):
+        p50 = Line("latency_p50", "ms", "one small durable commit")
+        p99 = Line("latency_p99", "ms", "one small durable commit")
+        for _ in range(rounds):
+            floor = self.database.commit_floor()
+            meter = Meter().start()
+            own = self.tool("latency", "--database", self.database.url, "--rate", "100", "--seconds", "8")
+            meter.stop()
+            p50.add(own["p50"], floor, meter.others, rate=100)
+            p99.add(own["p99"], floor, meter.others, rate=100)
+        p50.show()
+        p99.show()
+
+    def plugin(self, rounds):
+        pipe = self.home / "pipe"
+        source = Path(__file__).with_name("pipe.c")
+        subprocess.run(["cc", "-O2", "-Wall", "-o", str(pipe), str(source)], check=True)
+        trip = Line("plugin_round_trip_p50", "us", "raw C pipe ping-pong", digits=1)
+        calls = Line("plugin_calls", "calls/s", "raw C pipe, 64 lines in flight", digits=0)
+        words = ["--manifest", str(ROOT / "plugin-manifests/x.json"), "--executable", str(self.binaries / "plugin-x")]
+        for _ in range(rounds):
+            for line, count, depth, key in ((trip, 20_000, 1, "p50"), (calls, 60_000, 64, "callsPerSecond")):
+                meter = Meter().start()
+                own = self.tool("plugin", *words, "--calls", str(count), "--depth", str(depth))
+                meter.stop()
+                sizes = [str(own["requestBytes"]), str(own["replyBytes"])]
+                done = subprocess.run(
+                    [str(pipe), str(count), str(depth), *sizes], stdout=subprocess.PIPE, check=True
+                )
+                more = {"p99": own["p99"]} if depth == 1 else {}
+                line.add(own[key], json.loads(done.stdout)[key], meter.others, bytes=own["requestBytes"], **more)
+        trip.show()
+        calls.show()

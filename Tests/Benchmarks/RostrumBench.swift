@@ -1,0 +1,122 @@
+import FoundationEssentials
+import Glibc
+import JSONDocument
+import Logging
+import Postgres
+
+/// The parts of the benchmarks that must not be slower than what they measure.
+///
+/// `.ci/bench` drives it; each command prints one JSON object.
+@main
+enum RostrumBench {
+  private static let usage = """
+    rostrum-bench cluster --home FOLDER --migrations FOLDER
+    rostrum-bench pipeline --database URL --jobs N
+    rostrum-bench latency --database URL --rate N --seconds N
+    rostrum-bench plugin --manifest FILE --executable FILE --calls N --depth N
+    rostrum-bench load --url URL --rate N --token TOKEN < bodies
+    """
+
+  static func main() async {
+    // A reader that goes away ends the output, not the program.
+    _ = signal(SIGPIPE, SIG_IGN)
+    let words = Array(CommandLine.arguments.dropFirst())
+    do {
+      try await Logger.$current.withValue(Logger(sink: JSONLinesSink(), minimumLevel: .warning)) {
+        try await run(words.first ?? "", try BenchOptions(Array(words.dropFirst())))
+      }
+    } catch {
+      complain("rostrum-bench: \(error)\n\(usage)\n")
+      exit(1)
+    }
+  }
+
+  private static func run(_ command: String, _ options: BenchOptions) async throws {
+    switch command {
+    case "cluster":
+      try await BenchCluster(home: options.text("home"), migrations: options.text("migrations")).hold()
+    case "pipeline":
+      let bench = QueueBench(database: try Configuration(url: options.text("database")))
+      let report = try await bench.burnDown(count: options.number("jobs"))
+      show(["jobsPerSecond": .double(report.jobsPerSecond), "rowsPerFlush": .double(report.rowsPerFlush)])
+    case "latency":
+      let bench = QueueBench(database: try Configuration(url: options.text("database")))
+      let report = try await bench.latency(rate: options.number("rate"), seconds: options.number("seconds"))
+      show(["p50": .double(report.latencyP50), "p99": .double(report.latencyP99)])
+    case "plugin":
+      let bench = PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
+      let report = try await bench.run(calls: options.number("calls"), depth: options.number("depth"))
+      show([
+        "p50": .double(report.p50), "p99": .double(report.p99), "callsPerSecond": .double(report.callsPerSecond),
+        "requestBytes": .int(Int64(report.requestBytes)), "replyBytes": .int(Int64(report.replyBytes)),
+      ])
+    case "load":
+      let load = OpenLoop(url: try options.text("url"), token: try options.text("token"))
+      let report = try await load.run(bodies: try BenchInput.lines(), rate: options.number("rate"))
+      show([
+        "p50": .double(report.p50), "p95": .double(report.p95), "p99": .double(report.p99),
+        "errors": .int(Int64(report.errors)), "achieved": .double(report.achieved),
+      ])
+    default:
+      throw BenchError("There is no command “\(command)”")
+    }
+  }
+
+  /// Prints one line and makes sure that its reader has it.
+  static func show(_ object: JSONValue) {
+    print(object.text())
+    fflush(nil)
+  }
+
+  private static func complain(_ text: String) {
+    // There is nobody left to tell when this fails.
+    _ = unsafe Array(text.utf8).withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}
+
+/// Why a benchmark did not run.
+struct BenchError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}
+
+/// The options `--name value` of a command line.
+struct BenchOptions {
+  private var values: [String: String] = [:]
+
+  init(_ words: [String]) throws(BenchError) {
+    var rest = words[...]
+    while let word = rest.popFirst() {
+      guard word.hasPrefix("--"), let value = rest.popFirst() else {
+        throw BenchError("“\(word)” is no option with a value")
+      }
+      values[String(word.dropFirst(2))] = value
+    }
+  }
+
+  func text(_ name: String) throws(BenchError) -> String {
+    guard let value = values[name] else { throw BenchError("--\(name) is missing") }
+    return value
+  }
+
+  func number(_ name: String) throws(BenchError) -> Int {
+    guard let number = Int(try text(name)), number > 0 else { throw BenchError("--\(name) is no positive number") }
+    return number
+  }
+}
+
+/// What stands on standard input.
+enum BenchInput {
+  /// Every line up to its end.
+  static func lines() throws(BenchError) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
+    while let line = readLine() {
+      lines.append(Array(line.utf8))
+    }
+    guard !lines.isEmpty else { throw BenchError("Standard input is empty") }
+    return lines
+  }
+}

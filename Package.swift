@@ -58,7 +58,10 @@ let package = Package(
     executable("rostrum-sandbox", at: "SDK/Sandbox", ["SandboxKit"]),
     tests("JSONTextTests", ["JSONText"]),
     tests("PluginTransportTests", ["JSONText", "PluginProtocol", "PluginTransport"]),
-    tests("PluginKitTests", ["JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-x"]),
+    tests(
+      "PluginKitTests",
+      ["JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-x"]
+    ),
     tests("SandboxKitTests", ["SandboxKit", "rostrum-sandbox"]),
 
     // MARK: Plugins
@@ -93,7 +96,11 @@ let package = Package(
 
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
-    module("Egress", in: "Host", ["Cryptography", "HTTPClient", "JSONDocument", "JSONText", "Logging", "PluginManifest"]),
+    module(
+      "Egress",
+      in: "Host",
+      ["Cryptography", "HTTPClient", "JSONDocument", "JSONText", "Logging", "PluginManifest"]
+    ),
     module(
       "PluginHost",
       in: "Host",
@@ -101,7 +108,13 @@ let package = Package(
     ),
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
     tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
-    tests("PluginHostTests", ["JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]),
+    tests(
+      "PluginHostTests",
+      [
+        "JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes",
+        "ServiceTree",
+      ]
+    ),
 
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
@@ -169,7 +182,10 @@ let package = Package(
 
     tests(
       "ServerTests",
-      ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "MediaStore", "Server", "ServiceTree", "rostrum"]
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "MediaStore", "Server", "ServiceTree",
+        "rostrum",
+      ]
     ),
 
     // MARK: Whole system

@@ -194,6 +194,7 @@ CREATE TABLE attempts (
 
 CREATE INDEX attempts_job ON attempts (job_id);
 CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
+ALTER TABLE attempts_default ENABLE ROW LEVEL SECURITY;
 
 -- Creates the partitions of attempts from this month on; returns how many are new.
 CREATE FUNCTION create_attempt_partitions(months integer) RETURNS integer
@@ -211,6 +212,8 @@ BEGIN
       EXECUTE format(
         'CREATE TABLE %I PARTITION OF attempts FOR VALUES FROM (%L) TO (%L)',
         name, month, month + interval '1 month');
+      -- Nobody but the owner reads a partition by its own name.
+      EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
       created := created + 1;
     END IF;
   END LOOP;

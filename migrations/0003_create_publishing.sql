@@ -256,7 +256,7 @@ LEFT JOIN leases l ON d.ended_as IS NULL AND l.job_id = d.id
 LEFT JOIN due u ON d.ended_as IS NULL AND u.job_id = d.id;
 GRANT SELECT ON delivery_states TO rostrum_api;
 
--- The specification's name for deliveries.
+-- Deliveries under the name that reports use.
 CREATE VIEW distribution_logs WITH (security_invoker = true) AS
 SELECT d.id, d.site_id, d.distribution_id, d.connection_id, d.target_id, d.platform, d.post_id, s.state AS status,
   d.attempts, d.remote_id AS platform_post_id, d.remote_url AS platform_url, d.latency_ms, d.created_at, d.ended_at

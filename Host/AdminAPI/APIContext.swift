@@ -80,7 +80,8 @@ struct APIContext: Sendable {
   /// The version that `If-Match` names; nil when the header is missing or `*`.
   func expectedVersion() throws -> Int? {
     guard let text = request.headers["if-match"], text != "*" else { return nil }
-    let digits = text.hasPrefix("\"") && text.hasSuffix("\"") && text.count > 2 ? String(text.dropFirst().dropLast()) : text
+    let digits =
+      text.hasPrefix("\"") && text.hasSuffix("\"") && text.count > 2 ? String(text.dropFirst().dropLast()) : text
     guard let version = Int(digits), version > 0 else {
       throw HTTPProblem(
         status: 400,

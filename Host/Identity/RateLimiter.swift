@@ -44,7 +44,8 @@ package final class RateLimiter: Sendable {
         // A flood from very many addresses must cost neither memory nor time.
         if buckets.count >= Self.capacity { buckets.removeAll(keepingCapacity: true) }
       }
-      var bucket = buckets[key].map { refilled($0, limit: limit, now: now) } ?? Bucket(tokens: limit.burst, updatedAt: now)
+      var bucket =
+        buckets[key].map { refilled($0, limit: limit, now: now) } ?? Bucket(tokens: limit.burst, updatedAt: now)
       let isAllowed = bucket.tokens >= 1
       if isAllowed { bucket.tokens -= 1 }
       buckets[key] = bucket

@@ -59,6 +59,11 @@ package final class TokenStore: Sendable {
     if count == 0 { throw IdentityError.unknownToken(id) }
   }
 
+  /// Forgets what is known of all tokens, after roles have changed, so that this host sees the change at once.
+  package func forgetRoles() {
+    known.withLock { $0.removeAll() }
+  }
+
   /// Who holds the token; nil when it is unknown, expired or revoked, or its user is deactivated.
   package func principal(for token: String) async throws -> Principal? {
     guard token.hasPrefix(Self.prefix), token.utf8.count == 47 else { return nil }

@@ -46,7 +46,10 @@ extension JobQueue {
       guard !state.isStopping, let heartbeat = state.lastHeartbeat, now - heartbeat < settings.heartbeatLimit else {
         return (nil, false)
       }
-      guard let request = state.ledger.request else { return (nil, false) }
+      guard let request = state.ledger.request else {
+        state.claimWasCut = true
+        return (nil, false)
+      }
       if let slot = state.nextSlot, slot <= now { state.nextSlot = nil }
       let mayCheck = state.nextCheck.map { $0 <= now } ?? true
       if mayCheck { state.nextCheck = now + settings.pollInterval }
@@ -67,7 +70,8 @@ extension JobQueue {
     schedule(slot: answer.nextSlot, wakes: false)
     if !answer.stopped.isEmpty { try await giveBack(answer.stopped, as: .refused) }
     return state.withLock { state in
-      state.ledger.learned(
+      state.claimWasCut = answer.lanes >= request.count || answer.jobs.count + answer.stopped.count >= request.count
+      return state.ledger.learned(
         request,
         jobs: answer.jobs.count + answer.stopped.count,
         lanes: answer.lanes,
@@ -155,6 +159,7 @@ extension JobQueue {
     switch output {
     case .settled(let way, let nextSlot):
       metrics.settled(way)
+      state.withLock { $0.freedLanesHaveMore = nextSlot != nil }
       schedule(slot: nextSlot)
     case .stale:
       metrics.update { $0.stale += 1 }

@@ -35,11 +35,12 @@ extension JobQueue {
       outcome = job.isCheck ? .unknown(checkAfter: .seconds(60)) : .snoozed(for: .seconds(60))
     }
     let operation = settlement(of: job, outcome)
-    // The slot is free before the end is stored, so that the end and the next claim can share a commit.
+    // The slot is free before the end is stored, so that the end and the next claim can share a commit. Where nothing
+    // waits, the claim would find nothing; what comes later wakes the claim loop by itself.
     let mustClaim = state.withLock { state in
       state.running -= 1
       state.ledger.freed()
-      return state.ledger.request != nil && !state.isStopping
+      return (state.claimWasCut || state.freedLanesHaveMore) && state.ledger.request != nil && !state.isStopping
     }
     startWake.raise()
     if mustClaim { claimWake.raise() }

@@ -16,6 +16,8 @@ extension JobQueue {
         let answer = try await promote(on: session)
         failures = 0
         if answer.moved >= settings.promotionLimit { continue }
+        // The sleep ends early only by cancellation, which the loop sees.
+        if answer.moved > 0 { try? await Task.sleep(for: settings.promotionGap) }
       } catch {
         failures += 1
         logger.warning("Promoting due jobs failed", ["error": .error(error), "attempt": failures])

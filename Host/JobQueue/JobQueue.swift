@@ -19,6 +19,10 @@ package final class JobQueue: Service {
     /// Claimed jobs for which no handler has started, oldest first.
     var waiting: [ClaimedJob] = []
     var running = 0
+    /// Whether the last claim stopped because no slots were left, not because no lane was.
+    var claimWasCut = false
+    /// Whether the lanes that were freed last have more jobs.
+    var freedLanesHaveMore = false
     /// Every lease of this node whose end is not stored yet, by its fence.
     var leases: [Int64: Lease] = [:]
     var isStopping = false

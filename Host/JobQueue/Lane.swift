@@ -19,7 +19,8 @@ package struct RateLimit: Hashable, Sendable {
     let count = max(1, count)
     let together = max(1, count / 2)
     // A window admits the jobs that come at once and one more each interval.
-    interval = window / max(1, count - together + 1)
+    // Rounded up, because a division that rounds down would let one more in at the very end of a window.
+    interval = window / max(1, count - together + 1) + .nanoseconds(1)
     burst = interval * (together - 1)
   }
 }

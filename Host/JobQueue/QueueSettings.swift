@@ -23,6 +23,8 @@ package struct QueueSettings: Sendable {
   package var historyRetention: Duration? = .seconds(400 * 86_400)
   /// The shortest time between two notifications to other nodes.
   package var notifyInterval: Duration = .milliseconds(10)
+  /// The shortest time between two promotions that find something, so that jobs due close together share one.
+  package var promotionGap: Duration = .milliseconds(2)
   /// Jobs moved by one promotion.
   package var promotionLimit = 2_000
 

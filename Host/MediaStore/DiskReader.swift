@@ -20,7 +20,12 @@ package enum DiskReader {
     var filled = 0
     while filled < count {
       let got = unsafe bytes.withUnsafeMutableBytes { buffer in
-        unsafe pread(descriptor, buffer.baseAddress?.advanced(by: filled), count - filled, off_t(offset) + off_t(filled))
+        unsafe pread(
+          descriptor,
+          buffer.baseAddress?.advanced(by: filled),
+          count - filled,
+          off_t(offset) + off_t(filled)
+        )
       }
       if got < 0, errno == EINTR { continue }
       guard got >= 0 else { return nil }

@@ -97,14 +97,25 @@ package final class MediaUpload {
     guard fsync(descriptor) == 0 else { throw MediaError.disk("sync a file", errno) }
     let digest = hash.digest()
     let path = files.path(sha256: Hex.encode(digest))
+    let folder = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex))
     try FileManager.default.createDirectory(
-      atPath: String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)),
+      atPath: folder,
       withIntermediateDirectories: true,
       attributes: [.posixPermissions: 0o700]
     )
     guard unsafe rename(temporaryPath, path) == 0 else { throw MediaError.disk("rename a file", errno) }
     isStored = true
+    // The name must be as durable as the row that will speak of it; the folder itself may be new too.
+    try Self.sync(folder: folder)
+    try Self.sync(folder: files.root)
     return (digest, format)
+  }
+
+  private static func sync(folder: String) throws {
+    let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw MediaError.disk("open a folder", errno) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw MediaError.disk("sync a folder", errno) }
   }
 }
 

@@ -1,4 +1,4 @@
-/// The path of a rule: literal text with named holes, such as `/2/users/{userId}/tweets`.
+/// The path of a rule: literal text with named holes, such as `/users/{userId}/posts`.
 package struct PathTemplate: Sendable, Equatable, CustomStringConvertible {
   package enum Part: Sendable, Equatable {
     case literal(String)

@@ -13,10 +13,17 @@ actor BatchFlusher {
   private let logger: Logger
   private nonisolated let counters = Mutex((flushes: 0, operations: 0))
   private var connection: Connection?
+  /// When the statements are planned again, and how long after the last time that is.
+  private var planning = (at: ContinuousClock.Instant.now, interval: BatchFlusher.firstPlanAge)
   private var failures = 0
   private var nextAttempt: ContinuousClock.Instant?
   /// Why the last attempt to connect failed.
   private(set) var lastError: PostgresError?
+
+  /// The server plans a statement once, for tables as they are then. A plan for a table with a handful of rows reads
+  /// all of it, which is ruinous when it holds thousands; the server notices such growth only after a minute.
+  private static let firstPlanAge = Duration.seconds(1)
+  private static let maximumPlanAge = Duration.seconds(10)
 
   init(_ configuration: Configuration, backoff: Backoff, logger: Logger) {
     self.configuration = configuration
@@ -33,6 +40,7 @@ actor BatchFlusher {
     if let nextAttempt, nextAttempt > now { return nextAttempt - now }
     do throws(PostgresError) {
       connection = try Connection(configuration, logger: logger)
+      planning = (now + BatchFlusher.firstPlanAge, BatchFlusher.firstPlanAge)
       failures = 0
       nextAttempt = nil
       lastError = nil
@@ -87,6 +95,7 @@ actor BatchFlusher {
       return PostgresError(.connection, "The connection was lost before this was sent")
     }
     do throws(PostgresError) {
+      try forgetOldPlans(connection)
       let results = try connection.run(groups.map(\.statement), scope: .owner, opening: .none)
       counters.withLock { counters in
         counters.flushes += 1
@@ -103,6 +112,14 @@ actor BatchFlusher {
       }
       return error
     }
+  }
+
+  private func forgetOldPlans(_ connection: Connection) throws(PostgresError) {
+    let now = ContinuousClock.now
+    guard now >= planning.at else { return }
+    let interval = min(planning.interval * 2, BatchFlusher.maximumPlanAge)
+    planning = (now + interval, interval)
+    try connection.run(script: "DISCARD PLANS")
   }
 
   /// Whether smaller parts would fail in the same way: no resources, an operator's or a timeout's stop, a disk error.

@@ -124,6 +124,10 @@ package final class BatchWriter: Sendable {
       while true {
         if let retry = flusher.connectIfNeeded(clock.now) {
           expire()
+          if let closing = closersOfEmptyInbox() {
+            for caller in closing { caller.resume() }
+            return
+          }
           flusher.queue.asyncAfter(deadline: .now() + .milliseconds(Int(clamping: retry.wholeMilliseconds) + 1)) {
             self.drain()
           }
@@ -145,6 +149,18 @@ package final class BatchWriter: Sendable {
         }
         flusher.flush(groups)
       }
+    }
+  }
+
+  /// Who waits for the end of a closing writer that has nothing left to write; nil while it goes on.
+  ///
+  /// Without a server there is nothing to wait for.
+  private func closersOfEmptyInbox() -> [CheckedContinuation<Void, Never>]? {
+    state.withLock { state in
+      guard state.isClosed, state.inbox.count == 0 else { return nil }
+      state.isScheduled = false
+      defer { state.closing = [] }
+      return state.closing
     }
   }
 

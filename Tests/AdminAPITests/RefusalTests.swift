@@ -34,7 +34,8 @@ import Testing
 
   @Test func withoutATokenNothingIsSaid() async throws {
     try await unchanged { api in
-      for route in api.api.router().routes where !["/health", "/health/live", "/openapi.json"].contains(route.template) {
+      for route in api.api.router().routes where !["/health", "/health/live", "/openapi.json"].contains(route.template)
+      {
         let target = route.template.replacing("{id}", with: "1")
         let answer = await api.send(route.method, target, as: nil, json: "{}")
         expect(answer, 401, "unauthorized")
@@ -57,7 +58,10 @@ import Testing
       let bodies: [(HTTPMethod, String, String, Role)] = [
         (.post, "/api/posts", #"{"title":"a"}"#, .viewer), (.put, "/api/posts/\(post)", #"{"title":"a"}"#, .viewer),
         (.delete, "/api/posts/\(post)", "", .viewer),
-        (.post, "/api/admin/distribution/dispatch", #"{"postId":\#(post),"connectionIds":[\#(api.connection)]}"#, .author),
+        (
+          .post, "/api/admin/distribution/dispatch", #"{"postId":\#(post),"connectionIds":[\#(api.connection)]}"#,
+          .author
+        ),
         (.post, "/api/admin/distribution/connections", #"{"platform":"probe"}"#, .editor),
         (.delete, "/api/admin/distribution/connections/\(api.connection)", "", .editor),
         (.post, "/api/admin/distribution/targets", #"{"connectionId":\#(api.connection),"name":"t"}"#, .editor),
@@ -124,7 +128,7 @@ import Testing
   @Test(arguments: [
     (#"{"title":"a","color":1}"#, "unknown", "color"), ("{}", "missing", "title"),
     (#"{"title":1}"#, "wrongType", "title"), (#"{"title":null}"#, "wrongType", "title"),
-    (#"{"title":""}"#, "outOfRange", "title"), (#"{"title":"a","tags":"b"}"#, "wrongType", "tags"),
+    (#"{"title":""}"#, "tooShort", "title"), (#"{"title":"a","tags":"b"}"#, "wrongType", "tags"),
     (#"{"title":"a","tags":["b",2]}"#, "wrongType", "tags[1]"),
     (#"{"title":"a","media":[{"mediaId":1,"x":1}]}"#, "unknown", "media[0].x"),
     (#"{"title":"a","media":[{}]}"#, "missing", "media[0].mediaId"),

@@ -35,7 +35,7 @@ import Testing
       return Target(
         name: String(match.2),
         directory: isPlugin ? "Plugins" : String(match.3.split(separator: "/").first ?? ""),
-        dependencies: Set(names.map(String.init).filter { !$0.isEmpty }).union(isPlugin ? ["PluginKit"] : [])
+        dependencies: Set(names.map { String($0) }.filter { !$0.isEmpty }).union(isPlugin ? ["PluginKit"] : [])
       )
     }
   }
@@ -93,7 +93,9 @@ import Testing
   @Test func everyCLibraryHasOneOwner() throws {
     var owners: [String: [String]] = [:]
     for target in try Self.targets() {
-      for name in target.dependencies where Self.tiers[0].contains(name) { owners[name, default: []].append(target.name) }
+      for name in target.dependencies where Self.tiers[0].contains(name) {
+        owners[name, default: []].append(target.name)
+      }
     }
     for (library, names) in owners where library != "CHostShims" { #expect(names.count == 1, "\(library): \(names)") }
     #expect(owners.count >= 5)
@@ -101,7 +103,9 @@ import Testing
 
   /// Imports are what counts in the end, whatever the manifest allows.
   @Test func onlyWrappersImportC() throws {
-    let allowed = ["CCurl": "HTTPClient", "CJansson": "JSONDocument", "COpenSSL": "Cryptography", "CPostgres": "Postgres"]
+    let allowed = [
+      "CCurl": "HTTPClient", "CJansson": "JSONDocument", "COpenSSL": "Cryptography", "CPostgres": "Postgres",
+    ]
     for file in try Repository.swiftFiles(in: "Host") {
       for line in file.lines where line.text.contains("import C") {
         guard let name = line.text.split(separator: " ").last.map(String.init), Self.tiers[0].contains(name) else {

@@ -13,7 +13,7 @@ struct QueueDatabase: Sendable {
 
   /// Runs the body with the database that the trait `.database` made for this test.
   static func with<Value>(_ body: (QueueDatabase) async throws -> Value) async throws -> Value {
-    let configuration = TestDatabase.current.configuration
+    let configuration = try TestDatabase.current.configuration
     let database = QueueDatabase(configuration: configuration, pool: Pool(configuration, size: 4))
     let result: Result<Value, any Error>
     do {

@@ -76,6 +76,8 @@ import Testing
     let configuration = try await cluster.start()
     let pool = Pool(configuration, size: 2, patience: .seconds(60))
     try await pool.execute("CREATE TABLE kept AS SELECT 1 AS id")
+    // The test's cluster does not sync, so what must be there after a kill is written out first.
+    try await pool.execute("CHECKPOINT")
     let shutdown = Shutdown()
     let running = Task { try await Shutdown.$current.withValue(shutdown) { try await cluster.run() } }
     for _ in 0..<2 {

@@ -38,7 +38,13 @@ import Testing
       func update(name: String? = nil, domain: String?? = nil, expected: Int?) async throws -> Site {
         try await pool.transaction { tx in
           try await store.update(
-            site.id, name: name, domain: domain, timeZone: nil, expectedVersion: expected, in: tx)
+            site.id,
+            name: name,
+            domain: domain,
+            timeZone: nil,
+            expectedVersion: expected,
+            in: tx
+          )
         }
       }
       let renamed = try await update(name: "Two", expected: 1)

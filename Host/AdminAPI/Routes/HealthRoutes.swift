@@ -49,7 +49,9 @@ enum HealthRoutes {
     }
     let isHealthy = queue.longestWait < longestWait
     let plugins = services.plugins.status().map { status in
-      JSONValue.object(["id": .string(status.id), "version": .string(status.version), "state": .string(status.state.rawValue)])
+      JSONValue.object([
+        "id": .string(status.id), "version": .string(status.version), "state": .string(status.state.rawValue),
+      ])
     }
     guard isHealthy else {
       throw HTTPProblem.unavailable("A runnable job has been waiting for more than 60 s; see the host's log")

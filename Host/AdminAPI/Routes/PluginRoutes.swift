@@ -35,7 +35,9 @@ enum PluginRoutes {
         "kind": .string(manifest.kind.rawValue), "aliases": .strings(manifest.aliases),
         "description": .string(manifest.description),
         "secrets": .object(manifest.secrets.mapValues { .string($0.label) }),
-        "fields": .object(Dictionary(uniqueKeysWithValues: manifest.accountFields.map { ($0.name, .string($0.label)) })),
+        "fields": .object(
+          Dictionary(uniqueKeysWithValues: manifest.accountFields.map { ($0.name, .string($0.label)) })
+        ),
         "state": .string(status?.state.rawValue ?? "stopped"), "restarts": .int(Int64(status?.restarts ?? 0)),
         "lastExit": .text(status?.lastExit),
       ]

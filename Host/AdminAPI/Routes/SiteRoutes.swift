@@ -73,7 +73,7 @@ enum SiteRoutes {
 
   private static func create(_ context: APIContext) async throws -> HTTPResponse {
     let caller = try context.caller()
-    return try await context.services.pool.transaction(scope: .owner) { tx in
+    let answer = try await context.services.pool.transaction(scope: .owner) { tx in
       let site = try await context.services.sites.create(
         name: context.string("name") ?? "",
         domain: context.string("domain"),
@@ -84,6 +84,8 @@ enum SiteRoutes {
       try await tx.execute(Audit.row("site.create", "site:\(site.id)", site: site.id, context))
       return Envelope.ok(json(site), status: 201)
     }
+    context.services.tokens.forgetRoles()
+    return answer
   }
 
   private static func update(_ context: APIContext) async throws -> HTTPResponse {

@@ -52,7 +52,13 @@ package indirect enum Schema: Sendable {
     case .number: _ = try FieldRules.number(value, path, -1e15...1e15)
     case .boolean:
       guard value.boolValue != nil else {
-        throw FieldError(field: path, code: .wrongType, problem: "has the wrong type", came: value.kind, allowed: "true or false")
+        throw FieldError(
+          field: path,
+          code: .wrongType,
+          problem: "has the wrong type",
+          came: value.kind,
+          allowed: "true or false"
+        )
       }
     case .instant: _ = try FieldRules.date(value, path)
     case .array(let element, let count):

@@ -102,7 +102,10 @@ extension PluginHost {
         }
       }
     } catch {
-      Logger.current.warning("An adapter could not be asked", ["plugin": plugin, "method": method, "error": "\(error)"])
+      Logger.current.warning(
+        "An adapter could not be asked",
+        ["plugin": plugin, "method": method, "error": "\(error)"]
+      )
       return nil
     }
   }

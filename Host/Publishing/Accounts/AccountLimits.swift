@@ -1,6 +1,7 @@
 package import JobQueue
-package import struct JobQueue.RateLimit
 package import PluginManifest
+
+package import struct JobQueue.RateLimit
 
 /// What a lane of an account allows: the manifest's limits, or the operator's.
 package struct AccountLimits: Sendable {

@@ -206,13 +206,17 @@ package struct ConnectionService: Sendable {
   // MARK: Steps
 
   private func load(_ id: Int64, site: Int64) async throws -> (PluginManifest, Account) {
+    // Nothing of another site is opened, not even to look at it.
+    let own = try await pool.query(
+      "SELECT FROM platform_connections WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL"
+    )
+    if own.isEmpty { throw PublishingError.notFound("connection", id) }
     let account: Account
     do {
       account = try await cache.load(id)
     } catch is AccountError {
       throw PublishingError.notFound("connection", id)
     }
-    guard account.siteID == site else { throw PublishingError.notFound("connection", id) }
     guard let manifest = plugins.manifest(for: account.platform) else {
       throw PublishingError(.conflict, "plugin_not_installed", "No plugin for “\(account.platform)” is installed")
     }

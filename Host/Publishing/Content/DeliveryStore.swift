@@ -89,7 +89,8 @@ package struct DeliveryStore: Sendable {
   }
 
   /// Deliveries, newest first, with ids below `before`.
-  package func list(_ filter: DeliveryFilter, before: Int64?, limit: Int, in tx: Transaction) async throws -> [Delivery] {
+  package func list(_ filter: DeliveryFilter, before: Int64?, limit: Int, in tx: Transaction) async throws -> [Delivery]
+  {
     let ended = filter.state.map(\.isEnd)
     return try await tx.query(
       """

@@ -11,7 +11,8 @@ package enum DeliveryStory {
       let next = delivery.nextAttemptAt.map { " The next attempt is at \(Timestamp.text($0))." } ?? ""
       return "The last attempt did not succeed.\(next) \(sent)."
     case .sent: return "Published\(delivery.url.map { " at \($0)" } ?? ""). \(sent)."
-    case .partial: return "Published in part\(delivery.url.map { " at \($0)" } ?? ""). A retry goes on where it stopped."
+    case .partial:
+      return "Published in part\(delivery.url.map { " at \($0)" } ?? ""). A retry goes on where it stopped."
     case .failed: return "Not published; nothing of it is on the platform. \(sent)."
     case .unconfirmed:
       return "A request got no clear answer and the platform could not be asked. Look at the account and answer."

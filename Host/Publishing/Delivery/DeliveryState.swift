@@ -29,7 +29,7 @@ package enum DeliveryState: String, Sendable, CaseIterable {
     }
   }
 
-  /// The word the queue counters of the specification use for this state.
+  /// The word the queue counters of the API use for this state.
   package var queueWord: String? {
     switch self {
     case .pending, .retrying: "delayed"
@@ -41,7 +41,7 @@ package enum DeliveryState: String, Sendable, CaseIterable {
     }
   }
 
-  /// The word the logs and schedules of the specification use for this state.
+  /// The word the logs and schedules of the API use for this state.
   package var logWord: String {
     switch self {
     case .pending, .retrying: "pending"

@@ -108,7 +108,7 @@ package struct DeliveryEnd: Sendable, Equatable {
   }
 }
 
-/// The rules for the end of a delivery (`effects.md` §5): what the plugin says, weighed against the journal.
+/// The rules for the end of a delivery: what the plugin says, weighed against the journal.
 ///
 /// The journal wins: a delivery with an accepted commit never fails, and a success without one is not believed.
 package struct EndPolicy: Sendable {

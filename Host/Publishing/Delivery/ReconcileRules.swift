@@ -19,7 +19,7 @@ package enum ReconcileStep: Sendable, Equatable {
   case unconfirmed(why: String)
 }
 
-/// The rules for reconciliation (`effects.md` §5), as a value without I/O.
+/// The rules for reconciliation, as a value without I/O.
 package struct ReconcileRules: Sendable {
   /// Whether the platform's lists can prove that a post is not there.
   package var absenceIsCertain: Bool

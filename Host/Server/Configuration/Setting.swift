@@ -30,7 +30,7 @@ package enum Setting: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether a name belongs to systems that the specification mentions and this host does without.
+  /// Whether a name belongs to systems that the requirements mention and this host does without.
   static func isUnused(_ name: String) -> Bool {
     name.hasPrefix("REDIS_") || name.hasPrefix("QUEUE_") || name == "DISTRIBUTION_API_TIMEOUT"
   }

@@ -187,7 +187,7 @@ class Whole:
         meter, _, last = self.measured(ids, start, 0.0, 120)
         more = self.cpu(meter, len(ids))
         more |= {"rows_per_flush": meter.rows_per_flush, "commits_per_delivery": meter.commits, "commit_ms": floor}
-        line = self.line("deliveries", "deliveries/s", "the aim of path.md", digits=0)
+        line = self.line("deliveries", "deliveries/s", "the aim", digits=0)
         line.add(len(ids) / (last - start), 2_000, meter.others, **more)
 
     def overhead(self):
@@ -199,7 +199,7 @@ class Whole:
             own = [seconds * 1_000 - PLATFORM_MS for seconds in late]
             more = {**self.cpu(meter, len(ids)), "commit_ms": floor}
             for name, share, aim in (("p50", 0.5, 5), ("p99", 0.99, 15)):
-                line = self.line(f"overhead_{name}_at_{rate}", "ms", "the aim of path.md")
+                line = self.line(f"overhead_{name}_at_{rate}", "ms", "the aim")
                 line.add(percentile(own, share), aim, meter.others, **more)
 
     def dispatch(self, seconds=6):
@@ -227,7 +227,7 @@ class Whole:
             raise AssertionError(f"{own['errors']} of {count} dispatches failed")
         more = {"p50": own["p50"], "p99": own["p99"], "achieved": own["achieved"], "commit_ms": floor}
         more |= {f"cpu_us_{k}": v * 1e6 / count for k, v in meter.cpu.items() if k != "sandbox"}
-        line = self.line("dispatch_p95_at_500", "ms", "the specification's limit")
+        line = self.line("dispatch_p95_at_500", "ms", "the limit of the requirements")
         line.add(own["p95"], ALLOWED_MS, meter.others, **more)
 
     def memory_now(self):
@@ -250,9 +250,9 @@ class Whole:
 
         time.sleep(max(0.0, start - time.time()) + 0.3)
         eventually(sample, 120, "every delivery has ended", pause=0.2)
-        self.line("memory_host_idle", "MB", "the aim of path.md", 1).add(self.idle[0], 60)
-        self.line("memory_host_at_256", "MB", "the aim of path.md", 1).add(max(s[0] for s in samples), 60)
-        self.line("memory_plugin_at_256", "MB", "the aim of path.md", 1).add(max(s[1] for s in samples), 20)
+        self.line("memory_host_idle", "MB", "the aim", 1).add(self.idle[0], 60)
+        self.line("memory_host_at_256", "MB", "the aim", 1).add(max(s[0] for s in samples), 60)
+        self.line("memory_plugin_at_256", "MB", "the aim", 1).add(max(s[1] for s in samples), 20)
 
     def cold_start(self):
         self.host.stop()

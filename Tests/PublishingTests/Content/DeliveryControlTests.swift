@@ -9,7 +9,8 @@ import Testing
 
 /// What people do to deliveries.
 @Suite(.database) struct DeliveryControlTests {
-  private static let publish = #"http post post '{"text":"a"}'; case $reply in *'"status":200'*) ok 1;; *) fail outcomeUnknown reconcile;; esac"#
+  private static let publish =
+    #"http post post '{"text":"a"}'; case $reply in *'"status":200'*) ok 1;; *) fail outcomeUnknown reconcile;; esac"#
   private static let unknowable = ProbeManifest.text(absence: "never")
 
   private func expectConflict(_ code: String, _ body: () async throws -> Void) async {
@@ -27,7 +28,8 @@ import Testing
     return id
   }
 
-  private static let looks = #"case $method in post/reconcile) answer '{"verdict":"unknown","why":"x"}';; *) \#(publish);; esac"#
+  private static let looks =
+    #"case $method in post/reconcile) answer '{"verdict":"unknown","why":"x"}';; *) \#(publish);; esac"#
 
   @Test func aPlannedDeliveryCanBeWithdrawnOnce() async throws {
     try await PublishingFixture.run(Self.publish) { fixture in

@@ -91,7 +91,12 @@ import Testing
         digest: "d1:other",
         startedAt: Date()
       )
-      let inputs = RunInputs(variant: #"{"text":"a","title":"a"}"#, startedAt: Date(), seed: [1], pluginVersion: "1.0.0")
+      let inputs = RunInputs(
+        variant: #"{"text":"a","title":"a"}"#,
+        startedAt: Date(),
+        seed: [1],
+        pluginVersion: "1.0.0"
+      )
       let operation = StartEffect(lease: job.lease, site: job.siteID, record: record, nonce: UUID(), inputs: inputs)
       #expect(try await fixture.effects.submit(operation))
       // What the rescue of a dead node does with a lease in the phase committing.
@@ -106,7 +111,8 @@ import Testing
 
   // MARK: Keys
 
-  private static let keyed = #"http keyed post '{"text":"a"}'; case $reply in *'"status":200'*) ok 1;; *) fail platformDown after;; esac"#
+  private static let keyed =
+    #"http keyed post '{"text":"a"}'; case $reply in *'"status":200'*) ok 1;; *) fail platformDown after;; esac"#
 
   @Test func aKeyedCommitGoesOutAgainUnderTheSameKey() async throws {
     try await PublishingFixture.run(Self.keyed) { fixture in
@@ -153,7 +159,8 @@ import Testing
   // MARK: Prepares, reads and waits
 
   @Test func anUploadThatMayHaveArrivedDoesNotEndAsSent() async throws {
-    let script = #"http upload up '{}'; if failed; then fail outcomeUnknown reconcile; else case $reply in *500*) fail platformDown retry;; *) http post post '{"text":"a"}'; ok 1;; esac; fi"#
+    let script =
+      #"http upload up '{}'; if failed; then fail outcomeUnknown reconcile; else case $reply in *500*) fail platformDown retry;; *) http post post '{"text":"a"}'; ok 1;; esac; fi"#
     try await PublishingFixture.run(script) { fixture in
       fixture.platform.next("POST /uploads", .unknown)
       let id = try await fixture.dispatch()
@@ -198,7 +205,8 @@ import Testing
   }
 
   @Test func aWaitHoldsNothingAndGoesOn() async throws {
-    let script = #"http upload up '{}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post post '{"text":"a"}'; ok 1; fi"#
+    let script =
+      #"http upload up '{}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post post '{"text":"a"}'; ok 1; fi"#
     try await PublishingFixture.run(script) { fixture in
       let id = try await fixture.dispatch()
       #expect(try await fixture.step() == .snoozed(.seconds(1)))
@@ -211,7 +219,8 @@ import Testing
   }
 
   @Test func afterAnAcceptedCommitNeitherPauseNorCancelStopIt() async throws {
-    let script = #"http post one '{"text":"1"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post two '{"text":"2"}'; ok 1; fi"#
+    let script =
+      #"http post one '{"text":"1"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post two '{"text":"2"}'; ok 1; fi"#
     try await PublishingFixture.run(script) { fixture in
       let id = try await fixture.dispatch()
       #expect(try await fixture.step() == .snoozed(.seconds(1)))
@@ -260,7 +269,8 @@ import Testing
   }
 
   @Test func editedTextThenRetrySendsTheNewTextOnce() async throws {
-    let script = #"text=${line#*'"text":"'}; text=${text%%'"'*}; http post post '{"text":"'"$text"'"}'; case $reply in *'"status":200'*) ok 1;; *) fail contentRejected userFix;; esac"#
+    let script =
+      #"text=${line#*'"text":"'}; text=${text%%'"'*}; http post post '{"text":"'"$text"'"}'; case $reply in *'"status":200'*) ok 1;; *) fail contentRejected userFix;; esac"#
     try await PublishingFixture.run(script) { fixture in
       fixture.platform.next("POST /posts", .rejected)
       let id = try await fixture.dispatch("old")
@@ -289,7 +299,8 @@ import Testing
   // MARK: The host's own trouble
 
   @Test func anAccountThatIsGoneFailsOnlyWhatIsNotOut() async throws {
-    let script = #"http post post '{"text":"a"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else ok 1; fi"#
+    let script =
+      #"http post post '{"text":"a"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else ok 1; fi"#
     try await PublishingFixture.run(script) { fixture in
       let sent = try await fixture.dispatch("one")
       #expect(try await fixture.step() == .snoozed(.seconds(1)))
@@ -303,7 +314,8 @@ import Testing
   }
 
   @Test func anotherPluginVersionMakesItsOwnPrepares() async throws {
-    let script = #"http upload up '{}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post post '{"text":"a"}'; ok 1; fi"#
+    let script =
+      #"http upload up '{}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post post '{"text":"a"}'; ok 1; fi"#
     try await PublishingFixture.run(script) { fixture in
       let id = try await fixture.dispatch()
       _ = try await fixture.step()
@@ -315,7 +327,8 @@ import Testing
   }
 
   @Test func anotherPluginVersionNeverReplaysACommit() async throws {
-    let script = #"http post one '{"text":"a"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post two '{"text":"a"}'; ok 1; fi"#
+    let script =
+      #"http post one '{"text":"a"}'; if once wait; then answer '{"wait":{"afterMs":1000,"why":"v"}}'; else http post two '{"text":"a"}'; ok 1; fi"#
     try await PublishingFixture.run(script) { fixture in
       let id = try await fixture.dispatch()
       _ = try await fixture.step()

@@ -81,7 +81,11 @@ import Testing
     for end in ends {
       guard
         case .again(_, counted: true, let problem) = policy.next(
-          after: end, journal: journal(outcomes), attempt: 1, age: 0),
+          after: end,
+          journal: journal(outcomes),
+          attempt: 1,
+          age: 0
+        ),
         case .end(let last) = policy.next(after: end, journal: journal(outcomes), attempt: 3, age: 0)
       else {
         Issue.record("believed \(end)")
@@ -171,7 +175,11 @@ import Testing
     let delays = [0, 60, 400, 3600, 80_000].map { age -> TimeInterval in
       guard
         case .again(.some(let delay), counted: false, _) = policy.next(
-          after: .failed(problem), journal: journal([]), attempt: 3, age: age)
+          after: .failed(problem),
+          journal: journal([]),
+          attempt: 3,
+          age: age
+        )
       else { return -1 }
       return delay
     }

@@ -25,7 +25,9 @@ import Testing
   }
 
   @Test func idsThatCannotBeIndexedAreRefused() throws {
-    for prefix in [#"{"remoteId":"\#("%")"}"#, #"{"partial":{"remoteId":"%","sent":1,"total":2,"error":{"code":1,"message":"m"}}}"#] {
+    for prefix in [
+      #"{"remoteId":"\#("%")"}"#, #"{"partial":{"remoteId":"%","sent":1,"total":2,"error":{"code":1,"message":"m"}}}"#,
+    ] {
       let long = prefix.replacing("%", with: String(repeating: "é", count: 257))
       guard case .pluginLost = try end(long) else {
         Issue.record("took an id of 514 bytes")

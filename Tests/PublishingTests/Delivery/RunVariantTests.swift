@@ -22,7 +22,16 @@ import Testing
 
   @Test func aRunStartsAtAWholeMillisecond() throws {
     let variant = Variant(
-      text: "t", title: "t", excerpt: "", content: nil, url: nil, tags: [], mentions: [], media: [], options: nil)
+      text: "t",
+      title: "t",
+      excerpt: "",
+      content: nil,
+      url: nil,
+      tags: [],
+      mentions: [],
+      media: [],
+      options: nil
+    )
     let run = RunVariant(variant, startedAt: Date(timeIntervalSince1970: 1_700_000_000.1239))
     #expect(Timestamp.text(run.startedAt) == "2023-11-14T22:13:20.123Z")
     #expect(run.seed.count == 16)

@@ -79,7 +79,8 @@ import Testing
     }
   }
 
-  @Test(arguments: ["stop", "paused", "canceled"]) func pauseAndCancelWinBeforeTheFirstCommit(what: String) async throws {
+  @Test(arguments: ["stop", "paused", "canceled"]) func pauseAndCancelWinBeforeTheFirstCommit(what: String) async throws
+  {
     try await PublishingFixture.run { fixture in
       let job = try await claimed(fixture)
       switch what {
@@ -205,7 +206,11 @@ import Testing
       let end = EndDelivery(lease: job.lease, end: DeliveryEnd(.unconfirmed), attempts: 1)
       #expect(try await fixture.effects.submit(end))
       #expect(try await !fixture.store.settleLate(job.id))
-      let first = FinishEffect(delivery: job.id, record: record("one", outcome: .accepted, remoteID: "1"), nonce: nonces[0])
+      let first = FinishEffect(
+        delivery: job.id,
+        record: record("one", outcome: .accepted, remoteID: "1"),
+        nonce: nonces[0]
+      )
       _ = try await fixture.effects.submit(first)
       // One of two is still missing.
       #expect(try await !fixture.store.settleLate(job.id))

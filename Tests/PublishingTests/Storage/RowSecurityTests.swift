@@ -58,7 +58,8 @@ import Testing
   }
 
   @Test func aSiteSeesNothingOfAnother() async throws {
-    try await PublishingFixture.run(#"get me me; http upload up '{}'; http post post '{"text":"a"}'; ok 1"#) { fixture in
+    try await PublishingFixture.run(#"get me me; http upload up '{}'; http post post '{"text":"a"}'; ok 1"#) {
+      fixture in
       let sent = try await fixture.dispatch("sent")
       try await fixture.drive()
       #expect(try await fixture.delivery(sent).state == .sent)
@@ -93,8 +94,12 @@ import Testing
       let post = try await fixture.makePost()
       let other = try await PublishingFixture.makeSite(fixture.pool)
       let scope = Scope.site(other)
-      #expect(try await fixture.pool.execute("UPDATE posts SET deleted_at = now() WHERE id = \(post)", scope: scope) == 0)
-      #expect(try await fixture.pool.execute("UPDATE sites SET name = 'x' WHERE id = \(fixture.site)", scope: scope) == 0)
+      #expect(
+        try await fixture.pool.execute("UPDATE posts SET deleted_at = now() WHERE id = \(post)", scope: scope) == 0
+      )
+      #expect(
+        try await fixture.pool.execute("UPDATE sites SET name = 'x' WHERE id = \(fixture.site)", scope: scope) == 0
+      )
       await #expect(throws: PostgresError.self) {
         try await fixture.pool.execute("INSERT INTO posts (site_id) VALUES (\(fixture.site))", scope: scope)
       }

@@ -250,9 +250,12 @@ struct PublishingFixture: Sendable {
       kinds: [DeliveryHandler.kind],
       request: ClaimLedger.Request(count: 1, quantum: 1, afterSite: .min)
     )
-    if let job = try ClaimOperation.outputs(of: try await pool.query(ClaimOperation.statement(for: [claim])), for: [
-      claim
-    ])[0].jobs.first {
+    if let job = try ClaimOperation.outputs(
+      of: try await pool.query(ClaimOperation.statement(for: [claim])),
+      for: [
+        claim
+      ]
+    )[0].jobs.first {
       return job
     }
     try await pool.execute("UPDATE leases SET check_at = '-infinity' WHERE check_at IS NOT NULL")
@@ -270,7 +273,12 @@ struct PublishingFixture: Sendable {
 
   @discardableResult
   func settle(_ job: ClaimedJob, _ outcome: JobOutcome) async throws -> SettleOperation.Output {
-    var operation = SettleOperation(lease: job.lease, way: .finished, error: outcome.error, hooks: DeliveryClosing.hooks)
+    var operation = SettleOperation(
+      lease: job.lease,
+      way: .finished,
+      error: outcome.error,
+      hooks: DeliveryClosing.hooks
+    )
     switch outcome.way {
     case .finished: break
     case .failed: operation.way = .failed

@@ -12,6 +12,8 @@ struct ClusterConfiguration: Hashable, Sendable {
       ("port", "5432"),
       ("max_connections", "100"),
       ("shared_buffers", "128MB"),
+      // New log segments are filled with zeros while commits wait; these many used ones are kept to be used again.
+      ("min_wal_size", "256MB"),
       ("max_wal_size", "2GB"),
       ("dynamic_shared_memory_type", "posix"),
       ("fsync", isDurable ? "on" : "off"),

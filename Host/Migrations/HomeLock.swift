@@ -35,6 +35,8 @@ package final class HomeLock: Sendable {
 
   /// Gives the lock back; also happens with the last reference.
   package func release() {
+    // A child that is being started at this moment holds a copy of the descriptor; unlocking works on all copies.
+    if let number = descriptor.rawValue { _ = flock(number, LOCK_UN) }
     descriptor.close()
   }
 }

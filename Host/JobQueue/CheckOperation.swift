@@ -45,10 +45,13 @@ struct CheckOperation: BatchOperation {
 
   static func outputs(of rows: [Row], for operations: [CheckOperation]) throws -> [Answer] {
     var answer = Answer()
+    var claimed = Set<Int64>(minimumCapacity: rows.count)
     for row in rows {
       answer.next = try row.get("next_in", as: Double?.self).map { .seconds($0) }
       guard let _: Int64 = try row.get("job_id") else { continue }
-      answer.jobs.append(try ClaimedJob(row, nodeEpoch: operations[0].shape.nodeEpoch))
+      let job = try ClaimedJob(row, nodeEpoch: operations[0].shape.nodeEpoch)
+      guard claimed.insert(job.id).inserted else { throw ClaimShape.repeated }
+      answer.jobs.append(job)
     }
     return [answer] + Array(repeating: Answer(), count: operations.count - 1)
   }

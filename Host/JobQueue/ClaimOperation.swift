@@ -28,6 +28,11 @@ final class ClaimShape: Sendable {
     )
   }
 
+  /// Such a job would run twice at once, each time with another's columns.
+  static var repeated: PostgresError {
+    PostgresError(.misuse, "A claim extension gave more than one row for a job")
+  }
+
   private static func alias(_ index: Int) -> String { "extension_\(index)" }
 }
 
@@ -60,6 +65,7 @@ struct ClaimOperation: BatchOperation {
 
   static func outputs(of rows: [Row], for operations: [ClaimOperation]) throws -> [Answer] {
     var answer = Answer()
+    var claimed = Set<Int64>(minimumCapacity: rows.count)
     for row in rows {
       answer.lanes = Int(try row.get("lanes", as: Int64.self))
       answer.sites = Int(try row.get("sites", as: Int64.self))
@@ -68,6 +74,7 @@ struct ClaimOperation: BatchOperation {
       // A claim that found nothing answers with one row that has no job.
       guard let _: Int64 = try row.get("job_id") else { continue }
       let job = try ClaimedJob(row, nodeEpoch: operations[0].shape.nodeEpoch)
+      guard claimed.insert(job.id).inserted else { throw ClaimShape.repeated }
       if try row.get("stopped", as: Bool.self), !job.isLive {
         answer.stopped.append(job.lease)
       } else {

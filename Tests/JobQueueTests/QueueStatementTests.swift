@@ -363,4 +363,20 @@ import Testing
       #expect(check.isCheck && check.checks == 1 && check.calledAt != nil)
     }
   }
+
+  @Test func anExtensionThatBringsSeveralRowsForAJobIsRefused() async throws {
+    try await QueueDatabase.with { database in
+      let lane = try await database.lane(limits: LaneLimits(cap: 5))
+      try await database.enqueue([
+        NewJob(siteID: 1, laneID: lane, kind: "test"), NewJob(siteID: 1, laneID: lane, kind: "test"),
+      ])
+      // The name of the claimed rows as a table: all of them, for each of them.
+      let node = ManualNode(
+        database.configuration,
+        extensions: [ClaimExtension(kind: "test", query: "SELECT d.job_id AS own_id FROM d")]
+      )
+      try await node.promote()
+      await #expect(throws: PostgresError.self) { try await node.claim() }
+    }
+  }
 }

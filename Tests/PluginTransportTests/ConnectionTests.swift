@@ -91,6 +91,21 @@ import Testing
     await pair.plugin.waitUntilRunning(atMost: 0)
   }
 
+  @Test func aPlaceIsFreeWhenItsAnswerLeaves() async throws {
+    let sink = EagerSink()
+    let connection = Connection(
+      sink: sink,
+      inFlightLimit: 1,
+      handlers: Connection.Handlers(request: { _, _ in .success(EmptyMessage()) })
+    )
+    let next = try RawJSON(text: #"{"jsonrpc":"2.0","id":2,"method":"a","params":{}}"#)
+    sink.onFirst { connection.receive(.frame(next)) }
+    connection.receive(.frame(try RawJSON(text: #"{"jsonrpc":"2.0","id":1,"method":"a","params":{}}"#)))
+    await connection.waitUntilRunning(atMost: 0)
+    #expect(sink.frames.count == 2)
+    #expect(!sink.frames.contains { $0.contains("error") })
+  }
+
   @Test func reportsAnUnsolicitedAnswer() throws {
     let seen = Mutex<[ProtocolError]>([])
     let connection = Connection(
@@ -152,6 +167,26 @@ struct NullSink: FrameSink {
 
 struct FullSink: FrameSink {
   func send(_ frame: [UInt8]) throws(FrameSinkError) { throw .full }
+}
+
+/// The other side reads an answer and asks again before the sender has done anything else.
+final class EagerSink: FrameSink {
+  private let state = Mutex<(frames: [String], reaction: (@Sendable () -> Void)?)>(([], nil))
+
+  var frames: [String] { state.withLock(\.frames) }
+
+  func onFirst(_ reaction: @escaping @Sendable () -> Void) {
+    state.withLock { $0.reaction = reaction }
+  }
+
+  func send(_ frame: [UInt8]) throws(FrameSinkError) {
+    let reaction = state.withLock { state in
+      state.frames.append(String(decoding: frame, as: UTF8.self))
+      defer { state.reaction = nil }
+      return state.reaction
+    }
+    reaction?()
+  }
 }
 
 struct RecordingSink: FrameSink {

@@ -271,4 +271,4 @@ class Whole:
         self.host.start(wait=False)
         eventually(self.host.is_ready, 60, "the host is ready", pause=0.002)
         meter.stop()
-        self.line("cold_start", "s", "the aim of the issue", 3).add(meter.seconds, 1, meter.others)
+        self.line("cold_start", "s", "the aim", 3).add(meter.seconds, 1, meter.others)

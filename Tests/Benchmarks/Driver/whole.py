@@ -140,7 +140,20 @@ class Whole:
             "SELECT EXISTS (SELECT FROM leases) OR EXISTS (SELECT FROM ready)"
             " OR EXISTS (SELECT FROM due WHERE due_at < now() + '1 hour')"
         )
-        eventually(lambda: self.database.query(probe) == [["f"]], seconds, "every delivery has ended", pause=0.1)
+        try:
+            eventually(lambda: self.database.query(probe) == [["f"]], seconds, "every delivery has ended", pause=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.leftovers()}") from None
+
+    def leftovers(self):
+        """What a run that does not end has left: jobs by place, and how their attempts ended."""
+        return self.database.query(
+            """
+            SELECT s.state, s.attempts, min(s.due_at - now()), count(*), (SELECT string_agg(DISTINCT
+              concat_ws(' ', a.outcome, a.error), ', ') FROM attempts a WHERE a.job_id = min(s.job_id))
+            FROM job_states s WHERE s.due_at < now() + '1 hour' GROUP BY 1, 2
+            """
+        )
 
     def outcome(self):
         """Seconds from due to sent of the planned deliveries, and what was not sent."""

@@ -34,7 +34,7 @@ struct CheckOperation: BatchOperation {
       )
       SELECT d.job_id, d.fence, d.lane_id, d.group_id, d.site_id, d.kind, d.priority, d.due_at, d.attempts,
         coalesce(j.max_attempts, 1::smallint) AS max_attempts, d.live, j.payload::text AS payload, true AS is_check,
-        d.checks, d.called_at, z.next_in\(fragment: shape.columns)
+        d.checks, d.called_at, 0::float8 AS due_in, z.next_in\(fragment: shape.columns)
       FROM (
         SELECT extract(epoch FROM min(l.check_at) - clock_timestamp())::float8 AS next_in
         FROM leases l WHERE l.check_at > statement_timestamp()

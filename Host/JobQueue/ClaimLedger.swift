@@ -18,6 +18,10 @@ struct ClaimLedger: Sendable {
   private(set) var held = 0
   private var quantum = 1
   private var afterSite: Int64 = .min
+  /// Claims in a row that found lanes and no job.
+  private var emptyClaims = 0
+  /// A lane whose pool another node holds looks the same and must not be asked for without end.
+  private static let maximumEmptyClaims = 2
 
   init(slots: Int) {
     self.slots = max(1, slots)
@@ -48,12 +52,20 @@ struct ClaimLedger: Sendable {
   mutating func learned(_ request: Request, jobs: Int, lanes: Int, sites: Int, lastSite: Int64?) -> Bool {
     if let lastSite { afterSite = lastSite }
     guard lanes > 0 else { return false }
+    guard jobs > 0 else {
+      // Another node took the jobs between this claim's snapshot and its locks; the next snapshot sees what is left.
+      emptyClaims += 1
+      guard emptyClaims > Self.maximumEmptyClaims else { return true }
+      emptyClaims = 0
+      return false
+    }
+    emptyClaims = 0
     if jobs >= request.count || lanes >= request.count {
       if sites > 1 { quantum = max(1, quantum / 2) }
-      return jobs > 0
+      return true
     }
     // Some site or lane may have been cut off by the quantum.
-    let mayBeCut = jobs > 0 && (lanes >= request.quantum || jobs >= request.quantum)
+    let mayBeCut = lanes >= request.quantum || jobs >= request.quantum
     if mayBeCut, quantum < slots + ahead { quantum = min(slots + ahead, quantum * 2) }
     return mayBeCut
   }

@@ -96,6 +96,7 @@ struct ClaimOperation: BatchOperation {
     SELECT d.job_id, d.fence, d.lane_id, d.group_id, d.site_id, d.kind, d.priority, d.due_at,
       (d.attempts + 1)::smallint AS attempts, coalesce(d.max_attempts, 1::smallint) AS max_attempts, d.live,
       d.payload::text AS payload, false AS is_check, 0 AS checks, NULL::timestamptz AS called_at,
+      extract(epoch FROM d.due_at - clock_timestamp())::float8 AS due_in,
       (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL OR d.canceled_at IS NOT NULL) AS stopped,
       z.lanes, z.sites, z.last_site, z.next_in\(fragment: shape.columns)
     FROM (

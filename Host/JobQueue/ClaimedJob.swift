@@ -25,6 +25,8 @@ package struct ClaimedJob: Sendable {
   package let kind: String
   package let priority: Int16
   package let dueAt: Date
+  /// When the handler may start, by the server's clock; nil means at once. A job is claimed a little before it is due.
+  let startsAt: ContinuousClock.Instant?
   /// The number of this attempt, from 1; what was not counted does not raise it.
   package let attempt: Int
   package let maximumAttempts: Int
@@ -43,6 +45,9 @@ package struct ClaimedJob: Sendable {
 
   package var id: Int64 { lease.jobID }
 
+  /// A server whose clock is set back between promotion and claim must not put the job off by as much.
+  private static let longestHold = Duration.seconds(1)
+
   /// Whether a retry after this attempt would make the job a dead letter.
   package var isLastAttempt: Bool { attempt >= maximumAttempts }
 }
@@ -57,6 +62,8 @@ extension ClaimedJob {
     kind = try row.get("kind")
     priority = try row.get("priority")
     dueAt = try row.get("due_at")
+    let wait: Double = try row.get("due_in")
+    startsAt = wait > 0 ? .now + min(.seconds(wait), ClaimedJob.longestHold) : nil
     attempt = Int(try row.get("attempts", as: Int16.self))
     maximumAttempts = Int(try row.get("max_attempts", as: Int16.self))
     isLive = try row.get("live")

@@ -8,6 +8,8 @@ package struct CancelResult: Hashable, Sendable {
   package var dropped = 0
   /// Jobs that had started before; they run to their end.
   package var alreadySending = 0
+
+  package init() {}
 }
 
 extension JobQueue {

@@ -9,19 +9,30 @@ extension JobQueue {
   func runHandlers(_ shutdown: Shutdown) async {
     await withDiscardingTaskGroup { group in
       while !shutdown.isRequested, !Task.isCancelled {
-        while let job = takeStartable() {
-          group.addTask { await self.work(on: job) }
+        switch takeStartable() {
+        case .job(let job): group.addTask { await self.work(on: job) }
+        case .nothing(let time): await startWake.wait(for: time)
         }
-        await startWake.wait(for: settings.pollInterval)
       }
     }
   }
 
-  private func takeStartable() -> ClaimedJob? {
-    state.withLock { state in
-      guard !state.isStopping, state.running < settings.slots, !state.waiting.isEmpty else { return nil }
-      state.running += 1
-      return state.waiting.removeFirst()
+  private enum Startable {
+    case job(ClaimedJob)
+    /// Nothing can start for this long, unless a job comes in or a slot becomes free.
+    case nothing(for: Duration)
+  }
+
+  private func takeStartable() -> Startable {
+    let now = clock.now
+    return state.withLock { state in
+      guard !state.isStopping, state.running < settings.slots else { return .nothing(for: settings.pollInterval) }
+      if let place = state.waiting.firstIndex(where: { $0.startsAt.map { $0 <= now } ?? true }) {
+        state.running += 1
+        return .job(state.waiting.remove(at: place))
+      }
+      let next = state.waiting.lazy.compactMap(\.startsAt).min()
+      return .nothing(for: min(next.map { $0 - now } ?? settings.pollInterval, settings.pollInterval))
     }
   }
 

@@ -34,8 +34,15 @@ extension JobQueue {
         guard await shutdown.sleep(for: min(settings.heartbeatInterval, .milliseconds(100) * failures)) else { break }
         continue
       }
-    } while await shutdown.sleep(for: settings.heartbeatInterval)
+    } while await shutdown.sleep(for: timeUntilBeat)
     await session.close()
+  }
+
+  /// A heartbeat counts from its beginning, so one that took long is followed by the next at once: until then nothing
+  /// is claimed or sent.
+  private var timeUntilBeat: Duration {
+    let last = state.withLock(\.lastHeartbeat) ?? clock.now
+    return max(.zero, settings.heartbeatInterval - (clock.now - last))
   }
 
   /// Takes the lock first: a row without a lock would look like a dead node.
@@ -74,10 +81,14 @@ extension JobQueue {
       return false
     }
     let nodes = try row.get("nodes", as: Int64.self)
-    state.withLock { state in
-      state.lastHeartbeat = now
-      state.peers = max(0, Int(nodes) - 1)
+    let wasOld = state.withLock { state in
+      defer {
+        state.lastHeartbeat = now
+        state.peers = max(0, Int(nodes) - 1)
+      }
+      return state.lastHeartbeat.map { clock.now - $0 >= settings.heartbeatLimit } ?? true
     }
+    if wasOld { claimWake.raise() }
     return true
   }
 

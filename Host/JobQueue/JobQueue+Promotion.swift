@@ -35,7 +35,9 @@ extension JobQueue {
 
   func promote(on session: Session) async throws -> PromoteStatement.Answer {
     state.withLock { $0.nextDue = nil }
-    let rows = try await session.query(PromoteStatement.make(limit: settings.promotionLimit, hooks: hooks))
+    let rows = try await session.query(
+      PromoteStatement.make(limit: settings.promotionLimit, lookahead: settings.lookahead, hooks: hooks)
+    )
     let answer = try PromoteStatement.answer(rows)
     metrics.update { $0.promoted += answer.moved }
     if answer.runnable > 0 {
@@ -43,14 +45,16 @@ extension JobQueue {
     } else {
       schedule(slot: answer.nextSlot)
     }
-    schedule(due: answer.nextDue, wakes: false)
+    schedule(due: answer.missed > 0 ? .zero : answer.nextDue, wakes: false)
     return answer
   }
 
   /// Remembers when the next job is due, and wakes the promotion for it unless that is what calls.
+  ///
+  /// It is promoted half of the lookahead before, so that there is time to claim it, and the other half gathers jobs.
   func schedule(due: Duration?, wakes: Bool = true) {
     guard let due, due < settings.pollInterval else { return }
-    let instant = clock.now + due
+    let instant = clock.now + max(.zero, due - settings.lookahead / 2)
     let isEarlier = state.withLock { state in
       guard state.nextDue.map({ instant < $0 }) ?? true else { return false }
       state.nextDue = instant

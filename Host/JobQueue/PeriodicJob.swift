@@ -27,6 +27,8 @@ package struct PeriodicJob: Sendable {
   }
 
   /// Records the present fire and puts the job in, if no node did it before; answers with the `job_id`.
+  ///
+  /// It is due now: a host that starts in the middle of an interval makes up for the fire, and is not late.
   func fire(laneID: Int64) -> SQL {
     """
     WITH t AS MATERIALIZED (
@@ -35,7 +37,7 @@ package struct PeriodicJob: Sendable {
       INSERT INTO periodic_fires (name, fire_at) SELECT \(name), t.at FROM t ON CONFLICT DO NOTHING RETURNING fire_at
     ), j AS (
       INSERT INTO jobs (job_id, site_id, lane_id, due_at, priority, max_attempts, kind, unique_key, payload)
-      SELECT nextval('jobs_job_id_seq'), \(lane.siteID), \(laneID), f.fire_at, 3, 3, \(kind),
+      SELECT nextval('jobs_job_id_seq'), \(lane.siteID), \(laneID), statement_timestamp(), 3, 3, \(kind),
         'periodic:' || \(name), \(payload as JSONB?)
       FROM f
       ON CONFLICT DO NOTHING

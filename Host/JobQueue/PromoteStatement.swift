@@ -5,36 +5,44 @@ internal import Postgres
 /// Jobs of a paused group are parked, those of a cancelled group are dropped. It waits for locks of lanes, in the order
 /// of their numbers, so it must be a transaction of its own. A paused group is locked while jobs are parked, so that
 /// whoever resumes it finds all of them.
+///
+/// What moves comes from the DELETE, never from what the SELECT saw: a row that was changed in between is locked in its
+/// new version, which this statement cannot delete, and would stand in two places.
 enum PromoteStatement {
   struct Answer: Sendable {
     var moved = 0
+    /// Rows that were changed while they were looked for; the next promotion finds them.
+    var missed = 0
     var runnable = 0
     var nextSlot: Duration?
     var nextDue: Duration?
   }
 
-  static func make(limit: Int, hooks: ClosingHooks) -> SQL {
-    """
-    WITH p AS MATERIALIZED (
-      SELECT d.ctid AS place, d.*, s.paused_at, s.canceled_at
-      FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
-      WHERE d.due_at <= statement_timestamp() ORDER BY d.due_at LIMIT \(Int32(clamping: limit))::int
-      FOR UPDATE OF d SKIP LOCKED
-    ),
-    \(trusted: moves)\(fragment: hooks.expressions)
-    SELECT (SELECT count(*) FROM p) AS moved,
-      (SELECT count(*) FROM u WHERE u.runnable_at <= statement_timestamp()) AS runnable,
-      (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
-        WHERE u.runnable_at > statement_timestamp() AND u.runnable_at < 'infinity') AS next_slot_in,
-      (SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float8 FROM due d
-        WHERE d.due_at > statement_timestamp()) AS next_due_in
-    """
+  /// - Parameter lookahead: Jobs that are due within this time move too.
+  static func make(limit: Int, lookahead: Duration = .zero, hooks: ClosingHooks) -> SQL {
+    let ahead: SQL = "statement_timestamp() + \(lookahead.seconds) * interval '1 s'"
+    return """
+      WITH p AS MATERIALIZED (
+        SELECT d.ctid AS place, d.group_id, s.paused_at, s.canceled_at
+        FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
+        WHERE d.due_at <= \(fragment: ahead) ORDER BY d.due_at LIMIT \(Int32(clamping: limit))::int
+        FOR UPDATE OF d SKIP LOCKED
+      ),
+      \(trusted: moves)\(fragment: hooks.expressions)
+      SELECT (SELECT count(*) FROM gone) AS moved, (SELECT count(*) FROM p) - (SELECT count(*) FROM gone) AS missed,
+        (SELECT count(*) FROM u WHERE u.runnable_at <= statement_timestamp()) AS runnable,
+        (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
+          WHERE u.runnable_at > statement_timestamp() AND u.runnable_at < 'infinity') AS next_slot_in,
+        (SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float8 FROM due d
+          WHERE d.due_at > \(fragment: ahead)) AS next_due_in
+      """
   }
 
   static func answer(_ rows: [Row]) throws(PostgresError) -> Answer {
     guard let row = rows.first else { return Answer() }
     return Answer(
       moved: Int(try row.get("moved", as: Int64.self)),
+      missed: Int(try row.get("missed", as: Int64.self)),
       runnable: Int(try row.get("runnable", as: Int64.self)),
       nextSlot: try row.get("next_slot_in", as: Double?.self).map { .seconds($0) },
       nextDue: try row.get("next_due_in", as: Double?.self).map { .seconds($0) }
@@ -48,11 +56,11 @@ enum PromoteStatement {
         AND s.paused_at IS NOT NULL AND s.canceled_at IS NULL
       ORDER BY s.group_id FOR SHARE
     ),
-    gone AS (DELETE FROM due d USING p WHERE d.ctid = p.place),
+    gone AS (DELETE FROM due d USING p WHERE d.ctid = p.place RETURNING d.*, p.paused_at, p.canceled_at),
     v AS MATERIALIZED (
-      SELECT p.*, CASE WHEN p.live THEN 'run' WHEN p.canceled_at IS NOT NULL THEN 'drop'
+      SELECT g.*, CASE WHEN g.live THEN 'run' WHEN g.canceled_at IS NOT NULL THEN 'drop'
         WHEN h.group_id IS NOT NULL THEN 'park' ELSE 'run' END AS way
-      FROM p LEFT JOIN held h ON p.paused_at IS NOT NULL AND h.group_id = p.group_id
+      FROM gone g LEFT JOIN held h ON g.paused_at IS NOT NULL AND h.group_id = g.group_id
     ),
     park AS (
       INSERT INTO parked (lane_id, due_at, job_id, site_id, group_id, priority, attempts, live)

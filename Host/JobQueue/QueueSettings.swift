@@ -23,6 +23,10 @@ package struct QueueSettings: Sendable {
   package var historyRetention: Duration? = .seconds(400 * 86_400)
   /// The shortest time between two notifications to other nodes.
   package var notifyInterval: Duration = .milliseconds(10)
+  /// How long before its due time a job may be promoted and claimed; its handler waits for that time.
+  ///
+  /// What promoting and claiming take costs no lateness then, and jobs that are due close together share it.
+  package var lookahead: Duration = .milliseconds(10)
   /// The shortest time between two promotions that find something, so that jobs due close together share one.
   package var promotionGap: Duration = .milliseconds(2)
   /// Jobs moved by one promotion.

@@ -79,7 +79,8 @@ struct SettleOperation: BatchOperation {
 /// The fixed parts of the settlement.
 private enum SettleStatement {
   /// `x`: ended leases and their way; `n`: leases whose outcome became unknown. The fence decides who may end a lease;
-  /// a release also needs that nothing was committed under it, whatever its holder believed.
+  /// a release also needs that nothing was committed under it, whatever its holder believed. What was stopped or may
+  /// not start is dropped when it was canceled, also if who canceled it died before it had taken the job away.
   static let leases: StaticString = """
     d AS (
       DELETE FROM leases l USING i
@@ -97,12 +98,12 @@ private enum SettleStatement {
     ),
     x AS MATERIALIZED (
       SELECT d.*, CASE
-        WHEN d.stop AND NOT d.live AND d.what IN (3, 4, 5, 6)
+        WHEN NOT d.live AND d.what IN (3, 4, 5, 6)
           AND (j.canceled_at IS NOT NULL OR s.canceled_at IS NOT NULL) THEN 8::smallint
         ELSE d.what END AS way
       FROM d
-      LEFT JOIN jobs j ON j.job_id = CASE WHEN d.stop THEN d.job_id END
-      LEFT JOIN job_groups s ON s.group_id = CASE WHEN d.stop THEN d.group_id END
+      LEFT JOIN jobs j ON j.job_id = CASE WHEN d.stop OR d.what = 6 THEN d.job_id END
+      LEFT JOIN job_groups s ON s.group_id = CASE WHEN d.stop OR d.what = 6 THEN d.group_id END
     )
     """
 

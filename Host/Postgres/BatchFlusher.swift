@@ -13,17 +13,21 @@ actor BatchFlusher {
   private let logger: Logger
   private nonisolated let counters = Mutex((flushes: 0, operations: 0))
   private var connection: Connection?
-  /// When the statements are planned again, and how long after the last time that is.
-  private var planning = (at: ContinuousClock.Instant.now, interval: BatchFlusher.firstPlanAge)
+  /// When the statements were planned, and after what time they are planned again.
+  private var planning = (at: ContinuousClock.Instant.now, age: BatchFlusher.firstPlanAge)
   private var failures = 0
   private var nextAttempt: ContinuousClock.Instant?
   /// Why the last attempt to connect failed.
   private(set) var lastError: PostgresError?
 
   /// The server plans a statement once, for tables as they are then. A plan for a table with a handful of rows reads
-  /// all of it, which is ruinous when it holds thousands; the server notices such growth only after a minute.
+  /// all of it, which is ruinous when it holds thousands; the server notices such growth only after a minute. Planning
+  /// all of a flush takes tens of milliseconds, in which every caller waits, so it is not done for ever as often.
   private static let firstPlanAge = Duration.seconds(1)
-  private static let maximumPlanAge = Duration.seconds(10)
+  private static let maximumPlanAge = Duration.seconds(60)
+  /// A flush that takes so long may have a plan that no longer fits, which is then thrown away earlier.
+  private static let slowFlush = Duration.milliseconds(100)
+  private static let slowPlanAge = Duration.seconds(10)
 
   init(_ configuration: Configuration, backoff: Backoff, logger: Logger) {
     self.configuration = configuration
@@ -40,7 +44,7 @@ actor BatchFlusher {
     if let nextAttempt, nextAttempt > now { return nextAttempt - now }
     do throws(PostgresError) {
       connection = try Connection(configuration, logger: logger)
-      planning = (now + BatchFlusher.firstPlanAge, BatchFlusher.firstPlanAge)
+      planning = (now, BatchFlusher.firstPlanAge)
       failures = 0
       nextAttempt = nil
       lastError = nil
@@ -96,7 +100,9 @@ actor BatchFlusher {
     }
     do throws(PostgresError) {
       try forgetOldPlans(connection)
+      let begin = ContinuousClock.now
       let results = try connection.run(groups.map(\.statement), scope: .owner, opening: .none)
+      if .now - begin > BatchFlusher.slowFlush { planning.age = min(planning.age, BatchFlusher.slowPlanAge) }
       counters.withLock { counters in
         counters.flushes += 1
         counters.operations += groups.reduce(0) { $0 + $1.count }
@@ -116,9 +122,8 @@ actor BatchFlusher {
 
   private func forgetOldPlans(_ connection: Connection) throws(PostgresError) {
     let now = ContinuousClock.now
-    guard now >= planning.at else { return }
-    let interval = min(planning.interval * 2, BatchFlusher.maximumPlanAge)
-    planning = (now + interval, interval)
+    guard now - planning.at >= planning.age else { return }
+    planning = (now, min(planning.age * 2, BatchFlusher.maximumPlanAge))
     try connection.run(script: "DISCARD PLANS")
   }
 

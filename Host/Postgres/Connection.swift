@@ -77,7 +77,8 @@ internal import Logging
   /// Without an explicit transaction the server treats everything up to the Sync as one, so an error undoes it all.
   func run(_ batch: [SQL], scope: Scope, opening: Opening) throws(PostgresError) -> [QueryResult] {
     for (index, statement) in batch.enumerated() {
-      if let problem = ParameterBuffer.problem(with: statement) {
+      let isPrepared = statements.contains(StatementCache.Key(literals: statement.literals, types: statement.types))
+      if let problem = ParameterBuffer.problem(with: statement, isPrepared: isPrepared) {
         var error = PostgresError(.misuse, problem)
         error.statementIndex = batch.count > 1 ? index : nil
         throw error

@@ -10,10 +10,14 @@ struct ParameterBuffer {
   private var types: [UInt32] = []
 
   /// Says why a statement cannot be sent, or returns nil.
-  static func problem(with statement: SQL) -> String? {
+  ///
+  /// - Parameter isPrepared: Whether the server has accepted its text before.
+  static func problem(with statement: SQL, isPrepared: Bool) -> String? {
     if statement.parameterCount > maximumParameters { return "A statement has more than 65535 parameters" }
     if statement.values.count >= maximumBytes { return "The parameters of a statement exceed 1 GiB" }
-    if statement.literals.contains(where: { $0.utf8.contains(0) }) { return "A statement's text contains a NUL byte" }
+    if !isPrepared, statement.literals.contains(where: { $0.utf8.contains(0) }) {
+      return "A statement's text contains a NUL byte"
+    }
     return nil
   }
 

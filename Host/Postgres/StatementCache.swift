@@ -8,6 +8,12 @@ package struct StatementCache {
       self.literals = literals
       self.types = types
     }
+
+    /// Takes the lengths of the texts, which run to kilobytes and hardly ever agree for two statements.
+    package func hash(into hasher: inout Hasher) {
+      for literal in literals { hasher.combine(literal.utf8.count) }
+      hasher.combine(types)
+    }
   }
 
   private struct Entry {
@@ -25,6 +31,9 @@ package struct StatementCache {
   }
 
   package var count: Int { entries.count }
+
+  /// Whether the server knows the statement.
+  package func contains(_ key: Key) -> Bool { entries[key] != nil }
 
   /// Returns the name of the prepared statement and marks it as used now.
   package mutating func name(for key: Key) -> String? {

@@ -50,6 +50,19 @@ import Testing
     let mayBeMore = ledger.learned(request, jobs: 0, lanes: 0, sites: 0, lastSite: nil)
     #expect(!mayBeMore)
   }
+
+  /// Lanes without jobs are what a claim with an old snapshot sees; the next one may find what is left.
+  @Test func lanesWithoutJobsAreLookedAtAgainButNotForEver() throws {
+    var ledger = ClaimLedger(slots: 8)
+    let request = try #require(ledger.request)
+    for _ in 0..<2 {
+      var looks = 1
+      while ledger.learned(request, jobs: 0, lanes: 3, sites: 1, lastSite: 1), looks < 100 { looks += 1 }
+      #expect(looks == 3)
+    }
+    let afterwards = ledger.learned(request, jobs: 1, lanes: 1, sites: 1, lastSite: 1)
+    #expect(afterwards)
+  }
 }
 
 @Suite struct RetryPolicyTests {

@@ -39,12 +39,12 @@ import Testing
   @Test func neverClaimsEarly() async throws {
     try await QueueDatabase.with { database in
       let lane = try await database.lane()
-      try await database.enqueue([NewJob(siteID: 1, laneID: lane, kind: "test", dueAt: Date().addingTimeInterval(60))])
+      try await database.enqueue([NewJob(siteID: 1, laneID: lane, kind: "test", dueAt: Date().addingTimeInterval(600))])
       let node = ManualNode(database.configuration)
       let answer = try await node.promote()
       #expect(answer.moved == 0)
       let next = try #require(answer.nextDue)
-      #expect(next > .seconds(50) && next <= .seconds(60))
+      #expect(next > .seconds(60) && next <= .seconds(600))
       #expect(try await node.claim().jobs.isEmpty)
     }
   }
@@ -66,20 +66,20 @@ import Testing
 
   @Test func startsTheGapAtTheEndOfAJob() async throws {
     try await QueueDatabase.with { database in
-      let lane = try await database.lane(limits: LaneLimits(cap: 2, minimumGap: .seconds(30)))
+      let lane = try await database.lane(limits: LaneLimits(cap: 2, minimumGap: .seconds(600)))
       try await database.enqueue((0..<3).map { _ in NewJob(siteID: 1, laneID: lane, kind: "test") })
       let node = ManualNode(database.configuration)
       try await node.promote()
       let answer = try await node.claim()
       #expect(answer.jobs.count == 1)
       let wait = try #require(answer.nextSlot)
-      #expect(wait > .seconds(29) && wait <= .seconds(30))
+      #expect(wait > .seconds(60) && wait <= .seconds(600))
       try await database.pool.execute("UPDATE lanes SET next_slot_at = now() - interval '1 s', runnable_at = now()")
       try await node.settle([answer.jobs[0].lease], .finished)
       #expect(try await node.claim().jobs.isEmpty)
       #expect(
         try await database.count(
-          "SELECT count(*) FROM lanes WHERE next_slot_at > now() + interval '29 s' AND runnable_at = next_slot_at"
+          "SELECT count(*) FROM lanes WHERE next_slot_at > now() + interval '60 s' AND runnable_at = next_slot_at"
         ) == 1
       )
     }
@@ -92,11 +92,11 @@ import Testing
       let node = ManualNode(database.configuration)
       try await node.promote()
       let job = try #require(try await node.claim().jobs.first)
-      try await node.settle([job.lease], .snoozed, delay: .seconds(0), laneBlock: .seconds(40))
+      try await node.settle([job.lease], .snoozed, delay: .seconds(0), laneBlock: .seconds(600))
       try await node.promote()
       #expect(try await node.claim().jobs.isEmpty)
       #expect(
-        try await database.count("SELECT count(*) FROM lanes WHERE runnable_at > now() + interval '39 s'") == 1
+        try await database.count("SELECT count(*) FROM lanes WHERE runnable_at > now() + interval '60 s'") == 1
       )
       // The attempt did not count.
       #expect(try await database.count("SELECT max(attempts) FROM ready") == 0)

@@ -179,6 +179,11 @@ package struct EndPolicy: Sendable {
     case .retry where problem.kind == "upstreamUnreachable":
       guard age < patience else { return nil }
       return .again(after: growing(with: age), counted: false, problem: problem)
+    case .retry where problem.kind == "cancelled":
+      // The host stopped the request itself, such as after a stall in which its lease could have ended. Nothing was
+      // sent, so it costs no attempt and need not wait for anybody.
+      guard age < patience else { return nil }
+      return .again(after: min(max(age / 4, 1), 900), counted: false, problem: problem)
     case .retry, .reconcile:
       // Nothing of this delivery is open at the platform, so "reconcile" means no more than "again".
       guard attempt < maximumAttempts else { return nil }

@@ -42,7 +42,7 @@ import Testing
       .published(remoteID: "9", url: "https://a.example/9", warnings: []), .wait(5, why: "video"),
     ]
     for retry in [DeliveryProblem.Retry.never, .userFix, .reauth, .retry, .after, .reconcile, .upgrade] {
-      for kind in ["test", "rateLimited", "upstreamUnreachable", "protocolViolation"] {
+      for kind in ["test", "rateLimited", "upstreamUnreachable", "protocolViolation", "cancelled"] {
         ends.append(.failed(problem(retry, kind: kind)))
         ends.append(.pluginLost(problem(retry, kind: kind)))
         ends.append(.partial(remoteID: "9", url: nil, sent: 1, total: 2, problem: problem(retry, kind: kind)))
@@ -156,6 +156,25 @@ import Testing
       policy.next(after: .failed(problem), journal: journal([]), attempt: 1, age: 86_401)
         == .end(DeliveryEnd(.failed, problem: problem))
     )
+  }
+
+  /// After a stall of the database the host stops its own requests; three of these must not fail a delivery.
+  @Test func whatTheHostStoppedComesAgainSoonAndCostsNoAttempt() {
+    let stopped = CallEnd.failed(Self.problem(.retry, kind: "cancelled"))
+    for attempt in [1, 3, 9] {
+      let step = policy.next(after: stopped, journal: journal([.notSent]), attempt: attempt, age: 2)
+      guard case .again(let delay, let counted, _) = step else {
+        Issue.record("attempt \(attempt): \(step)")
+        continue
+      }
+      #expect(!counted)
+      #expect(delay == 1)
+    }
+    let step = policy.next(after: stopped, journal: journal([.notSent]), attempt: 1, age: 86_401)
+    guard case .end = step else {
+      Issue.record("\(step)")
+      return
+    }
   }
 
   @Test func whatDoesNotCountNeverSpins() {

@@ -28,8 +28,7 @@ lint: ## Formatting and layout rules
 	@git ls-files -z --cached --others --exclude-standard '*.swift' | xargs -0 swift format lint --strict --parallel
 
 sanitize: packages ## The Swift tests under the thread and address sanitizers
-	swift test --sanitize=thread --scratch-path .build/thread
-	swift test --sanitize=address --disable-xctest --scratch-path .build/address
+	@.ci/sanitize
 
 soak: release ## The long forms of the fault tests
 	@.ci/test --long

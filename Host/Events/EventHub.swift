@@ -38,6 +38,22 @@ package final class EventHub: Service {
     var event: ServerSentEvent
   }
 
+  /// A channel lives as long as somebody watches; who comes back later is served from the outbox.
+  private struct Watched {
+    weak var channel: EventChannel?
+  }
+
+  private struct State {
+    var channels: [Int64: Watched] = [:]
+    /// How far the outbox was read; nil while nobody watches.
+    var position: Position?
+
+    mutating func forgetUnwatched() {
+      channels = channels.filter { $0.value.channel != nil }
+      if channels.isEmpty { position = nil }
+    }
+  }
+
   package let name = "events"
   private static let pageSize = 1_000
   /// How many old events a client that was away gets at most; more than that and it loads its state anew.
@@ -46,8 +62,7 @@ package final class EventHub: Service {
   private let pool: Pool
   private let pollInterval: Duration
   private let logger: Logger
-  private let channels = Mutex<[Int64: EventChannel]>([:])
-  private let position = Mutex<Position?>(nil)
+  private let state = Mutex(State())
 
   /// - Parameter pollInterval: how often the outbox is looked at while nobody says that there is something.
   package init(pool: Pool, pollInterval: Duration = .milliseconds(100), logger: Logger) {
@@ -56,19 +71,27 @@ package final class EventHub: Service {
     self.logger = logger
   }
 
-  /// The live channel of a site.
+  /// The live channel of a site; the hub does not keep it.
   package func channel(for site: Int64) -> EventChannel {
-    channels.withLock { channels in
-      if let channel = channels[site] { return channel }
+    state.withLock { state in
+      if let channel = state.channels[site]?.channel { return channel }
       let channel = EventChannel()
-      channels[site] = channel
+      state.channels[site] = Watched(channel: channel)
       return channel
+    }
+  }
+
+  /// How many sites are watched on this host.
+  package var watchedSites: Int {
+    state.withLock { state in
+      state.forgetUnwatched()
+      return state.channels.count
     }
   }
 
   /// Tells the watchers on this host of a step that is not worth a row; it has no id and is not repeated.
   package func hint(site: Int64, kind: String, data: String) {
-    channels.withLock { $0[site] }?.publish(ServerSentEvent(event: kind, data: data))
+    state.withLock { $0.channels[site]?.channel }?.publish(ServerSentEvent(event: kind, data: data))
   }
 
   /// The stream of a site for a client that last saw `lastEventID`.
@@ -82,7 +105,8 @@ package final class EventHub: Service {
       return .events(channel, from: start, prelude: lastEventID == nil ? [] : [.gap])
     }
     let missed = try await load(after: from, site: site, limit: Self.catchUpLimit + 1)
-    if missed.count > Self.catchUpLimit { return .events(channel, from: start, prelude: [.gap]) }
+    let isWhole = try await isKept(from)
+    guard isWhole, missed.count <= Self.catchUpLimit else { return .events(channel, from: start, prelude: [.gap]) }
     return .events(channel, from: start, prelude: missed.map(\.event))
   }
 
@@ -109,20 +133,28 @@ package final class EventHub: Service {
   /// Reads one page and publishes it; answers how many events there were.
   private func step() async throws -> Int {
     // With nobody watching there is nobody to read for; the first watcher sets the position.
-    guard let from = position.withLock({ $0 }) else { return 0 }
+    let watched = state.withLock { state in
+      state.forgetUnwatched()
+      return state.position
+    }
+    guard let from = watched else { return 0 }
     let events = try await load(after: from, site: nil, limit: Self.pageSize)
     guard let last = events.last else { return 0 }
-    let live = channels.withLock { $0 }
-    for (site, group) in Dictionary(grouping: events, by: \.site) { live[site]?.publish(group.map(\.event)) }
-    position.withLock { $0 = last.position }
+    for (site, group) in Dictionary(grouping: events, by: \.site) {
+      state.withLock { $0.channels[site]?.channel }?.publish(group.map(\.event))
+    }
+    // Unless everybody left meanwhile and somebody new came, who follows from a place of their own.
+    state.withLock { state in
+      if state.position == from { state.position = last.position }
+    }
     return events.count
   }
 
   /// Sets the position when nobody has watched before.
   private func startFollowing() async throws {
-    guard position.withLock({ $0 == nil }) else { return }
+    guard state.withLock({ $0.position == nil }) else { return }
     let start = try await newest()
-    position.withLock { $0 = $0 ?? start }
+    state.withLock { $0.position = $0.position ?? start }
   }
 
   /// The place before which everything is over.
@@ -131,6 +163,17 @@ package final class EventHub: Service {
       "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint - 1 AS transaction"
     )
     return Position(transaction: try rows.first?.get("transaction", as: Int64.self) ?? 0, id: Int64.max)
+  }
+
+  /// Whether everything after the event is still there: the oldest are removed first. Zero stands before all events.
+  ///
+  /// Asked after the events were read, so that nothing is removed between the two without being noticed.
+  private func isKept(_ position: Position) async throws -> Bool {
+    if position.transaction == 0 { return true }
+    let rows = try await pool.query(
+      "SELECT FROM outbox WHERE xid = (\(String(position.transaction)))::xid8 AND id = \(position.id)"
+    )
+    return !rows.isEmpty
   }
 
   private func load(after from: Position, site: Int64?, limit: Int) async throws -> [Stored] {

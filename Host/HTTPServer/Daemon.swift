@@ -33,7 +33,11 @@ internal import Glibc
   /// Stops accepting connections.
   func quiesce() {
     let descriptor = unsafe MHD_quiesce_daemon(pointer)
-    if descriptor >= 0 { close(descriptor) }
+    guard descriptor >= 0 else { return }
+    // A child that is being started at this moment holds a copy, and clients of a listening copy would wait in vain;
+    // shutting down works on all copies.
+    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+    close(descriptor)
   }
 
   /// Closes everything and ends the thread; no connection may be suspended.

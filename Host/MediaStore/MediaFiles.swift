@@ -25,7 +25,7 @@ package struct MediaFiles: Sendable {
     "\(root)/\(sha256.prefix(2))/\(sha256)"
   }
 
-  /// Starts an upload.
+  /// Starts an upload; makes its file at once, so that a folder that can not be written is noticed here.
   package func upload(maximumBytes: Int64) throws -> MediaUpload {
     try MediaUpload(files: self, maximumBytes: maximumBytes)
   }
@@ -41,81 +41,6 @@ package struct MediaFiles: Sendable {
       }
       try FileManager.default.removeItem(atPath: path)
     }
-  }
-}
-
-/// One file on its way in. Used by one task at a time; its calls block on the disk for the length of one chunk.
-package final class MediaUpload {
-  private let files: MediaFiles
-  private let maximumBytes: Int64
-  private let temporaryPath: String
-  private var descriptor: Int32
-  private var hash = SHA256()
-  private var head: [UInt8] = []
-  private var isStored = false
-  /// How many bytes have come.
-  package private(set) var byteCount: Int64 = 0
-
-  fileprivate init(files: MediaFiles, maximumBytes: Int64) throws {
-    self.files = files
-    self.maximumBytes = maximumBytes
-    temporaryPath = "\(files.root)/incoming/\(Hex.encode(RandomBytes.make(16)))"
-    descriptor = unsafe open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw MediaError.disk("create a file", errno) }
-  }
-
-  deinit {
-    if descriptor >= 0 { close(descriptor) }
-    if !isStored { unsafe unlink(temporaryPath) }
-  }
-
-  /// Adds a chunk.
-  package func append(_ chunk: [UInt8]) throws {
-    byteCount += Int64(chunk.count)
-    guard byteCount <= maximumBytes else { throw MediaError.tooLarge(allowed: maximumBytes) }
-    if head.count < MediaFormat.wantedBytes { head += chunk.prefix(MediaFormat.wantedBytes - head.count) }
-    hash.update(chunk)
-    var offset = 0
-    while offset < chunk.count {
-      let written = unsafe chunk.withUnsafeBytes { bytes in
-        unsafe write(descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset)
-      }
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw MediaError.disk("write a file", errno)
-      }
-      offset += written
-    }
-  }
-
-  /// Ends the upload: checks the content and puts the file in its place.
-  ///
-  /// - Returns: the hash and the format, by content.
-  package func finish() throws -> (sha256: [UInt8], format: MediaFormat) {
-    guard byteCount > 0 else { throw MediaError.empty }
-    guard let format = MediaFormat.detect(head) else { throw MediaError.unknownFormat }
-    guard fsync(descriptor) == 0 else { throw MediaError.disk("sync a file", errno) }
-    let digest = hash.digest()
-    let path = files.path(sha256: Hex.encode(digest))
-    let folder = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex))
-    try FileManager.default.createDirectory(
-      atPath: folder,
-      withIntermediateDirectories: true,
-      attributes: [.posixPermissions: 0o700]
-    )
-    guard unsafe rename(temporaryPath, path) == 0 else { throw MediaError.disk("rename a file", errno) }
-    isStored = true
-    // The name must be as durable as the row that will speak of it; the folder itself may be new too.
-    try Self.sync(folder: folder)
-    try Self.sync(folder: files.root)
-    return (digest, format)
-  }
-
-  private static func sync(folder: String) throws {
-    let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw MediaError.disk("open a folder", errno) }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw MediaError.disk("sync a folder", errno) }
   }
 }
 

@@ -30,6 +30,18 @@ struct ClusterProcesses {
     return find().contains(pid) ? pid : nil
   }
 
+  /// Removes the note of a server that is gone.
+  ///
+  /// PostgreSQL refuses to start while the process that the note names exists. But that may be a zombie, whose new
+  /// parent has not noticed its end yet, or after a reboot another program under the same number. The caller holds the
+  /// lock of the home; that none of the server's processes is left is looked at here.
+  func removeStaleNote() {
+    let note = data + "/postmaster.pid"
+    guard Folder.exists(note), find().isEmpty else { return }
+    // What can not be removed is left to PostgreSQL's own judgement.
+    _ = unsafe unlink(note)
+  }
+
   /// Ends whatever a dead host or a dead server left behind; returns how many processes there were.
   ///
   /// A whole server is asked to stop first, which spares it the recovery.

@@ -54,8 +54,12 @@ package actor PrivateCluster: Service {
   /// Says how to reach the server of a home that another process runs, or nil when the home has none.
   package nonisolated static func configuration(home: String) throws(ClusterError) -> Configuration? {
     let layout = try ClusterLayout(home: home)
-    guard Folder.exists(layout.socketDirectory + "/.s.PGSQL.5432") else { return nil }
+    guard Folder.exists(socket(layout)) else { return nil }
     return configuration(layout)
+  }
+
+  private nonisolated static func socket(_ layout: ClusterLayout) -> String {
+    layout.socketDirectory + "/.s.PGSQL.5432"
   }
 
   /// Starts the server, initialising the data at the first time, and returns when it answers.
@@ -104,6 +108,8 @@ package actor PrivateCluster: Service {
     let status = await server.terminate(ladder: PrivateCluster.stopLadder)
     if let layout {
       _ = await ClusterProcesses(data: layout.data).endAll(grace: .seconds(1))
+      // A server that was ended by force leaves its socket, which would look like a server.
+      _ = unsafe unlink(PrivateCluster.socket(layout))
     }
     logger.info("The database server stopped", ["status": .string(status.description)])
   }
@@ -198,6 +204,7 @@ package actor PrivateCluster: Service {
       standardError: .pipe,
       user: layout.user
     )
+    ClusterProcesses(data: layout.data).removeStaleNote()
     let child = try await spawner.spawn(request)
     server = child
     if let descriptor = child.standardError {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Events
 
-@Suite(.database, .timeLimit(.minutes(2))) struct EventHubTests {
+@Suite(.database, .timeLimit(.minutes(15))) struct EventHubTests {
   private func hub(_ pool: Pool) -> EventHub {
     EventHub(pool: pool, pollInterval: .milliseconds(5), logger: Logger(sink: MemorySink()))
   }
@@ -71,6 +71,22 @@ import Testing
       #expect(try prelude(try await hub.stream(site: 1, lastEventID: "nonsense")) == ["gap"])
       try await pool.execute("DELETE FROM outbox WHERE subject_id = 1")
       #expect(try await prelude(hub, site: 1, after: "0-0", count: 1).count == 2000)
+    }
+  }
+
+  @Test func whatIsOldIsRemovedAndWhoMissedItIsTold() async throws {
+    try await TestDatabase.current.withPool { pool in
+      let hub = hub(pool)
+      for number in 1...4 { try await pool.execute(insert(number)) }
+      let ids = try await pool.query("SELECT (xid::text || '-' || id) AS place FROM outbox ORDER BY id").map {
+        try $0.get("place", as: String.self)
+      }
+      #expect(try await prelude(hub, site: 1, after: ids[0], count: 3) == data([2, 3, 4]))
+      try await pool.execute("UPDATE outbox SET created_at = now() - interval '31 days' WHERE subject_id <= 2")
+      #expect(try await OutboxRetention(pool: pool).clean() == 2)
+      #expect(try prelude(try await hub.stream(site: 1, lastEventID: ids[0])) == ["gap"])
+      #expect(try await prelude(hub, site: 1, after: ids[2], count: 1) == data([4]))
+      #expect(try await OutboxRetention(pool: pool).clean() == 0)
     }
   }
 
@@ -144,6 +160,30 @@ import Testing
       shutdown.request()
       try await running.value
       #expect(subscription.channel.end != subscription.position)
+    }
+  }
+
+  @Test func aChannelGoesWithItsLastWatcher() async throws {
+    try await TestDatabase.current.withPool { pool in
+      let hub = hub(pool)
+      var watching: [HTTPResponse] = []
+      for site in [1, 1, 2] as [Int64] { watching.append(try await hub.stream(site: site, lastEventID: nil)) }
+      #expect(hub.watchedSites == 2)
+      watching.removeFirst()
+      #expect(hub.watchedSites == 2)
+      watching = []
+      #expect(hub.watchedSites == 0)
+      // Who comes when nobody was there hears of what happens from then on.
+      try await pool.execute(insert(1))
+      guard case .events(let subscription) = try await hub.stream(site: 1, lastEventID: nil).body else {
+        throw Failure()
+      }
+      try await pool.execute(insert(2))
+      let shutdown = Shutdown()
+      let running = Task { try await Shutdown.$current.withValue(shutdown) { try await hub.run() } }
+      while subscription.channel.end == subscription.position { await Task.yield() }
+      shutdown.request()
+      try await running.value
     }
   }
 }

@@ -1,7 +1,7 @@
 import HTTPServer
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
+@Suite(.timeLimit(.minutes(15))) struct EventStreamTests {
   private static func event(_ number: Int) -> ServerSentEvent {
     ServerSentEvent(id: "\(number)", event: "delivery", data: "{\"n\":\(number)}")
   }

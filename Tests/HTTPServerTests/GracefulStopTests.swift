@@ -1,7 +1,9 @@
+import FoundationEssentials
+import Glibc
 import HTTPServer
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct GracefulStopTests {
+@Suite(.timeLimit(.minutes(15))) struct GracefulStopTests {
   @Test func letsRequestsInFlightFinish() async throws {
     let gate = Announcement<Void>()
     let begun = Announcement<Void>()
@@ -91,6 +93,38 @@ import Testing
     // The server has stopped while handlers still hang; they end without harm.
     never.announce()
     #expect(try await statuses == Array(repeating: 503, count: 10))
+  }
+
+  /// A child that is being started holds a copy of every descriptor until it has closed them.
+  @Test func nobodyListensAfterwardsWhoeverHoldsACopy() async throws {
+    let copies = try await ServerFixture.run { _ in
+    } _: { server in
+      let copies = try Self.listeners(on: server.port).map { dup($0) }
+      server.stop.announce()
+      return copies
+    }
+    defer { for copy in copies { close(copy) } }
+    try #require(!copies.isEmpty)
+    #expect(copies.allSatisfy { !Self.isListening($0) })
+  }
+
+  private static func isListening(_ descriptor: Int32) -> Bool {
+    var value: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    return unsafe getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
+  }
+
+  private static func listeners(on port: UInt16) throws -> [Int32] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int32($0) }.filter { descriptor in
+      guard isListening(descriptor) else { return false }
+      var address = sockaddr_in()
+      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+      return unsafe withUnsafeMutablePointer(to: &address) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+          unsafe getsockname(descriptor, pointer, &length) == 0
+        }
+      } && UInt16(bigEndian: address.sin_port) == port
+    }
   }
 
   @Test func stopsWhenItsTaskIsCanceled() async throws {

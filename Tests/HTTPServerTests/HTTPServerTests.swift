@@ -2,7 +2,7 @@ import HTTPServer
 import Logging
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+@Suite(.timeLimit(.minutes(15))) struct HTTPServerTests {
   @Test func answersAndKeepsTheConnection() async throws {
     try await ServerFixture.run { router in
       router.get("/hello/{name}") { request in .text("Hello \(try request.parameters.string("name"))") }

@@ -76,6 +76,8 @@ struct ServerFixture: Sendable {
   let stop: Announcement<Void>
   let stopped: Announcement<Void>
 
+  struct NotStarted: Error {}
+
   /// Runs a server while `body` runs, then stops it.
   static func run<Result: Sendable>(
     _ configure: (inout HTTPServerConfiguration) -> Void = { _ in },
@@ -92,11 +94,19 @@ struct ServerFixture: Sendable {
     var router = Router()
     routes(&router)
     let server = HTTPServer(configuration, router: router, logger: Logger(sink: sink))
-    let port = Announcement<UInt16>()
+    let port = Announcement<UInt16?>()
     let stop = Announcement<Void>()
     let stopped = Announcement<Void>()
-    async let running: Void = server.run(started: { port.announce($0) }, until: { await stop.value })
-    let fixture = ServerFixture(port: await port.value, log: log, stop: stop, stopped: stopped)
+    let running = Task {
+      // A server that can not start must fail the test, not hang it.
+      defer { port.announce(nil) }
+      try await server.run(started: { port.announce($0) }, until: { await stop.value })
+    }
+    guard let number = await port.value else {
+      try await running.value
+      throw NotStarted()
+    }
+    let fixture = ServerFixture(port: number, log: log, stop: stop, stopped: stopped)
     let result: Swift.Result<Result, any Error>
     do {
       result = .success(try await body(fixture))
@@ -104,7 +114,7 @@ struct ServerFixture: Sendable {
       result = .failure(error)
     }
     stop.announce()
-    try await running
+    try await running.value
     return try result.get()
   }
 }

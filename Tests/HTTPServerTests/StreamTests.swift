@@ -2,7 +2,7 @@ import FoundationEssentials
 import HTTPServer
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct StreamTests {
+@Suite(.timeLimit(.minutes(15))) struct StreamTests {
   @Test func sendsChunksAsTheyCome() async throws {
     let gate = Announcement<Void>()
     try await ServerFixture.run { router in

@@ -4,7 +4,7 @@ import ServiceTree
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ServiceGroupTests {
+@Suite(.timeLimit(.minutes(15))) struct ServiceGroupTests {
   private final class Journal: Sendable {
     private let lines = Mutex<[String]>([])
     var all: [String] { lines.withLock { $0 } }

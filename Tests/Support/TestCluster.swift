@@ -35,6 +35,8 @@ enum TestCluster {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? []
     for name in names where name.hasPrefix(prefix) {
       let path = "\(parent)/\(name)"
+      // One that is just starting may have made its folder and not yet its lock.
+      if let pid = Int32(name.dropFirst(prefix.count)), kill(pid, 0) == 0 || errno == EPERM { continue }
       guard let lock = try? HomeLock(home: path) else { continue }
       // What cannot be removed now is tried again by the next run.
       try? FileManager.default.removeItem(atPath: path)

@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -36,6 +38,14 @@ def eventually(check, seconds, what, pause=0.1):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(pause)
+
+
+def lives(pid):
+    """Whether the process runs; one that has ended and was not noticed by its parent yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
+    except OSError:
+        return False
 
 
 class Refused(Exception):
@@ -162,11 +172,19 @@ class Host:
 
     @staticmethod
     def free_port():
-        import socket
+        """A port for the whole life of a host, restarts included.
 
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
+        It lies below the range that the system takes for connections, so that nobody gets it between now and the
+        start, nor between two starts.
+        """
+        while True:
+            port = random.randrange(15_000, 30_000)
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
 
     def run(self, *arguments):
         done = subprocess.run(
@@ -227,7 +245,15 @@ class Host:
             self.log.close()
             subprocess.run(["pkill", "-9", "-f", str(self.home)], check=False)
             if self.own_home and not os.environ.get("ROSTRUM_KEEP"):
+                self.remove_outside_database()
                 shutil.rmtree(self.home, ignore_errors=True)
+
+    def remove_outside_database(self):
+        """For root the private database lies outside of a home that its user can not reach; the home says where."""
+        record = self.home / "data" / "postgres.place"
+        place = Path(record.read_text().split("\n")[0]) if record.exists() else None
+        if place and place.parent == Path("/var/lib/rostrum"):
+            shutil.rmtree(place, ignore_errors=True)
 
     # Processes below the host
 

@@ -77,6 +77,11 @@ struct Launch {
     streams: (Int32, Int32, Int32),
     child: inout CHostShims_Child
   ) -> Int32 {
+    let extras = request.descriptors.map { $0.rawValue ?? -1 }
+    guard extras.count <= Int(CHOSTSHIMS_MAXIMUM_EXTRAS), !extras.contains(-1) else {
+      child.failed_step = CHOSTSHIMS_STEP_STREAMS
+      return EBADF
+    }
     let argv = CStringArray(arguments)
     let envp = CStringArray(environment)
     let directory = unsafe request.workingDirectory.map { unsafe strdup($0) } ?? nil
@@ -85,20 +90,24 @@ struct Launch {
       envp.free()
       unsafe free(directory)
     }
-    return unsafe request.executable.withCString { path in
-      var shim = unsafe CHostShims_SpawnRequest(
-        path: path,
-        argv: argv.pointer,
-        envp: envp.pointer,
-        directory: directory,
-        streams: streams,
-        new_session: request.newSession ? 1 : 0,
-        set_user: request.user == nil ? 0 : 1,
-        uid: request.user?.uid ?? 0,
-        gid: request.user?.gid ?? 0,
-        death_signal: request.endsWithParent ? SIGKILL : 0
-      )
-      return unsafe CHostShims_spawn(&shim, &child)
+    return unsafe extras.withUnsafeBufferPointer { extras in
+      unsafe request.executable.withCString { path in
+        var shim = unsafe CHostShims_SpawnRequest(
+          path: path,
+          argv: argv.pointer,
+          envp: envp.pointer,
+          directory: directory,
+          streams: streams,
+          extras: extras.baseAddress,
+          extra_count: Int32(extras.count),
+          new_session: request.newSession ? 1 : 0,
+          set_user: request.user == nil ? 0 : 1,
+          uid: request.user?.uid ?? 0,
+          gid: request.user?.gid ?? 0,
+          death_signal: request.endsWithParent ? SIGKILL : 0
+        )
+        return unsafe CHostShims_spawn(&shim, &child)
+      }
     }
   }
 }

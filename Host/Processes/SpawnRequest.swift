@@ -1,6 +1,6 @@
 /// What program to start, and what it gets.
 ///
-/// The child holds the descriptors 0 to 2 only, and its signals have their default actions.
+/// The child holds the descriptors 0 to 2 and those of `descriptors` only, and its signals have their default actions.
 package struct SpawnRequest: Sendable {
   /// Where a standard stream of the child leads.
   package enum StandardStream: Sendable, Equatable {
@@ -37,6 +37,8 @@ package struct SpawnRequest: Sendable {
   package var standardInput: StandardStream
   package var standardOutput: StandardStream
   package var standardError: StandardStream
+  /// More descriptors for the child, which gets them as 3, 4, … in this order; at most 8. The request keeps them open.
+  package var descriptors: [OwnedDescriptor]
   /// Whether the child leads a session and process group of its own. Signals then go to the whole group.
   package var newSession: Bool
   /// Whether the group is killed when its leader has ended. Without effect without `newSession`.
@@ -53,6 +55,7 @@ package struct SpawnRequest: Sendable {
     standardInput: StandardStream = .null,
     standardOutput: StandardStream = .null,
     standardError: StandardStream = .null,
+    descriptors: [OwnedDescriptor] = [],
     newSession: Bool = true,
     endsGroupWithLeader: Bool = true,
     endsWithParent: Bool = true,
@@ -65,6 +68,7 @@ package struct SpawnRequest: Sendable {
     self.standardInput = standardInput
     self.standardOutput = standardOutput
     self.standardError = standardError
+    self.descriptors = descriptors
     self.newSession = newSession
     self.endsGroupWithLeader = endsGroupWithLeader
     self.endsWithParent = endsWithParent

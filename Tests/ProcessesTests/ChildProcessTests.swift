@@ -2,7 +2,7 @@ import Glibc
 import Processes
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ChildProcessTests {
+@Suite(.timeLimit(.minutes(15))) struct ChildProcessTests {
   private let spawner: Spawner
 
   init() throws {

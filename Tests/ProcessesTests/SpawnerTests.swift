@@ -48,6 +48,43 @@ import Testing
     #expect(names.count <= 4)
   }
 
+  @Test func moreDescriptorsGetNumbersInOrderAndNothingElseIsOpen() async throws {
+    let pipes = try (0..<3).map { _ in try OwnedDescriptor.makePipe() }
+    var request = shell("echo one >&3; echo two >&4; echo three >&5; cat /proc/self/fd/6 2>/dev/null; echo $?")
+    request.descriptors = pipes.map(\.write)
+    let output = try await spawner.output(of: request)
+    #expect(text(output.standardOutput) == "1\n")
+    for (pipe, word) in zip(pipes, ["one\n", "two\n", "three\n"]) {
+      var buffer = [UInt8](repeating: 0, count: 16)
+      let count = unsafe read(try #require(pipe.read.rawValue), &buffer, buffer.count)
+      #expect(text(Array(buffer.prefix(max(0, count)))) == word)
+    }
+  }
+
+  /// A source may have the number that another one is to get.
+  @Test func moreDescriptorsMayBeSwapped() async throws {
+    let pipes = try (0..<8).map { _ in try OwnedDescriptor.makePipe() }
+    var request = shell("for i in 3 4 5 6 7 8 9; do eval \"echo $i >&$i\"; done")
+    request.descriptors = pipes.map(\.write).reversed()
+    #expect(try await spawner.output(of: request).status.isSuccess)
+    for (pipe, number) in zip(pipes.reversed(), 3...9) {
+      var buffer = [UInt8](repeating: 0, count: 16)
+      let count = unsafe read(try #require(pipe.read.rawValue), &buffer, buffer.count)
+      #expect(text(Array(buffer.prefix(max(0, count)))) == "\(number)\n")
+    }
+  }
+
+  @Test func tooManyOrClosedDescriptorsAreAnErrorOfTheStart() async throws {
+    let pipe = try OwnedDescriptor.makePipe()
+    var request = SpawnRequest(executable: "/bin/true", descriptors: Array(repeating: pipe.write, count: 9))
+    let many = await #expect(throws: SpawnError.self) { _ = try await spawner.spawn(request) }
+    #expect(many?.step == .streams)
+    pipe.read.close()
+    request.descriptors = [pipe.read]
+    let closed = await #expect(throws: SpawnError.self) { _ = try await spawner.spawn(request) }
+    #expect(closed?.step == .streams)
+  }
+
   @Test func theChildHasDefaultSignalsAndLeadsItsSession() async throws {
     let output = try await spawner.output(of: shell("cat /proc/self/status; cut -d' ' -f6 /proc/$$/stat; echo $$"))
     let lines = text(output.standardOutput).split(separator: "\n")

@@ -54,19 +54,21 @@ IN_CHILD static void reset_signals(void) {
   }
 }
 
-IN_CHILD static int set_up_streams(const int streams[3]) {
-  int sources[3];
-  for (int i = 0; i < 3; i++) {
+IN_CHILD static int set_up_descriptors(const struct CHostShims_SpawnRequest *request) {
+  int sources[3 + CHOSTSHIMS_MAXIMUM_EXTRAS];
+  int count = 3 + request->extra_count;
+
+  for (int i = 0; i < count; i++) {
+    int source = i < 3 ? request->streams[i] : request->extras[i - 3];
     sources[i] = -1;
-    if (streams[i] == CHOSTSHIMS_STREAM_INHERIT) continue;
-    int source = streams[i];
+    if (source == CHOSTSHIMS_STREAM_INHERIT) continue;
     if (source == CHOSTSHIMS_STREAM_NULL) source = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
     if (source < 0) return -1;
-    // Out of the way of 0 to 2, which the next loop overwrites.
-    sources[i] = (int)syscall(SYS_fcntl, source, F_DUPFD_CLOEXEC, 3);
+    // Out of the way of the numbers that the next loop overwrites.
+    sources[i] = (int)syscall(SYS_fcntl, source, F_DUPFD_CLOEXEC, count);
     if (sources[i] < 0) return -1;
   }
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < count; i++) {
     if (sources[i] >= 0 && syscall(SYS_dup3, sources[i], i, 0) < 0) return -1;
   }
   return 0;
@@ -90,9 +92,9 @@ IN_CHILD static int prepare(struct launch *launch) {
   launch->step = CHOSTSHIMS_STEP_SESSION;
   if (request->new_session && syscall(SYS_setsid) < 0) return -1;
   launch->step = CHOSTSHIMS_STEP_STREAMS;
-  if (set_up_streams(request->streams) != 0) return -1;
+  if (set_up_descriptors(request) != 0) return -1;
   launch->step = CHOSTSHIMS_STEP_CLOSE;
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) return -1;
+  if (syscall(SYS_close_range, 3U + (unsigned)request->extra_count, ~0U, 0U) != 0) return -1;
   launch->step = CHOSTSHIMS_STEP_USER;
   if (request->set_user && set_user(request->uid, request->gid) != 0) return -1;
   launch->step = CHOSTSHIMS_STEP_DIRECTORY;
@@ -130,6 +132,8 @@ int CHostShims_spawn(const struct CHostShims_SpawnRequest *request, struct CHost
 
   child->pid = -1;
   child->pidfd = -1;
+  child->failed_step = CHOSTSHIMS_STEP_STREAMS;
+  if (request->extra_count < 0 || request->extra_count > CHOSTSHIMS_MAXIMUM_EXTRAS) return EINVAL;
   child->failed_step = CHOSTSHIMS_STEP_CLONE;
   char *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return errno;

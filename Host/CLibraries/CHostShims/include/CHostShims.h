@@ -7,6 +7,8 @@
 #define CHOSTSHIMS_STREAM_NULL (-1)
 #define CHOSTSHIMS_STREAM_INHERIT (-2)
 
+#define CHOSTSHIMS_MAXIMUM_EXTRAS 8
+
 // The last thing the child tried before it failed.
 #define CHOSTSHIMS_STEP_CLONE 0
 #define CHOSTSHIMS_STEP_SESSION 1
@@ -23,6 +25,10 @@ struct CHostShims_SpawnRequest {
   char *_Nullable const *_Nonnull envp;
   const char *_Nullable directory;
   int streams[3];
+  // More descriptors of the parent, which the child gets as 3, 4, … in this order; at most
+  // CHOSTSHIMS_MAXIMUM_EXTRAS.
+  const int *_Nullable extras;
+  int extra_count;
   // Booleans.
   int new_session;
   int set_user;
@@ -39,7 +45,7 @@ struct CHostShims_Child {
   int failed_step;
 };
 
-// Starts a program that holds descriptors 0 to 2 only, with default signal actions and an empty signal mask.
+// Starts a program that holds descriptors 0 to 2 and the extra ones only, with default signal actions and an empty signal mask.
 // Returns 0, or the errno of the step that failed; then there is no child.
 int CHostShims_spawn(const struct CHostShims_SpawnRequest *_Nonnull request, struct CHostShims_Child *_Nonnull child);
 

@@ -1,5 +1,3 @@
-package import JSONDocument
-
 /// What an outside request does to the world; decides journaling and what may follow an unknown outcome.
 package enum EffectClass: String, Sendable, CaseIterable {
   /// No side effect.
@@ -21,6 +19,40 @@ package struct EgressRule: Sendable, Equatable {
     case accountOrigin
     /// The whole address that a person entered; the rule has no path of its own.
     case accountEndpoint
+    /// An address that another rule captured under this name; its host must be one of the suffixes or end in one.
+    case capture(String, suffixes: [String])
+
+    /// Whether the address brings its own path.
+    package var isWholeAddress: Bool {
+      switch self {
+      case .fixed, .accountOrigin: false
+      case .accountEndpoint, .capture: true
+      }
+    }
+  }
+
+  /// Whether the host must put a credential into the request.
+  package enum Authorization: String, Sendable, CaseIterable {
+    /// Without a secret of the account nothing is sent.
+    case required
+    /// Slots whose secret the account does not have stay empty.
+    case optional
+    /// The rule has no credential.
+    case none
+  }
+
+  /// What happens with an answer that points elsewhere.
+  package enum Redirects: Sendable, Equatable {
+    /// The plugin gets the answer as it is.
+    case manual
+    /// The host follows within the manifest's rules, and without secrets to these other origins.
+    case follow(to: [String])
+  }
+
+  /// An answer that the host reads as server-sent events and passes on piece by piece.
+  package struct EventStream: Sendable, Equatable {
+    /// Pointer into the data of an event; the last value found there ends the stream as its `usage`.
+    package let usage: String?
   }
 
   package enum BodyKind: String, Sendable, CaseIterable {
@@ -40,11 +72,6 @@ package struct EgressRule: Sendable, Equatable {
     package let slot: SlotPlace?
   }
 
-  package enum Signer: Sendable, Equatable {
-    /// Standard Webhooks 1.0.0 with the named secret.
-    case standardWebhooks(secret: String)
-  }
-
   /// Where the platform's id of a new object stands in the answer.
   package enum RemoteID: Sendable, Equatable {
     case pointer(String)
@@ -61,7 +88,7 @@ package struct EgressRule: Sendable, Equatable {
   /// Upper-case HTTP method.
   package let method: String
   package let origin: Origin
-  /// Nil only for `accountEndpoint`.
+  /// Nil for `accountEndpoint` and `capture`, which are whole addresses.
   package let path: PathTemplate?
   /// Query keys that the plugin may fill.
   package let query: Set<String>
@@ -69,12 +96,19 @@ package struct EgressRule: Sendable, Equatable {
   package let headers: Set<String>
   /// Calling methods, exact or with `/*` for a whole family.
   package let calls: [String]
+  package let authorization: Authorization
   package let slots: [Slot]
-  package let signer: Signer?
+  package let signer: RequestSigner?
   package let body: BodyKind
   /// Asked in order, first match wins; then the host's defaults.
   package let outcomes: [OutcomeClause]
   package let remoteID: RemoteID?
+  /// What the host takes out of an answer and keeps.
+  package let captures: [CaptureClause]
+  /// For an answer full of secrets: pointers to the only members that the plugin may see; nil for other rules.
+  package let returns: [String]?
+  package let redirects: Redirects
+  package let stream: EventStream?
   /// Response headers the plugin may see, in lower case.
   package let exposedHeaders: [String]
   /// Largest response body in bytes.
@@ -85,22 +119,25 @@ package struct EgressRule: Sendable, Equatable {
   /// A read whose success counts as a search for lost posts.
   package let isLookup: Bool
 
+  /// Names of the secrets that a request needs.
+  package var secretNames: Set<String> {
+    var names = signer?.secretNames ?? []
+    for slot in slots { names.formUnion(slot.value.secretNames) }
+    return names
+  }
+
+  /// Names of the captures that a request must bring: that of its address and those of its slots.
+  package var neededCaptures: Set<String> {
+    var names = Set(slots.compactMap(\.value.captureName))
+    if case .capture(let name, _) = origin { names.insert(name) }
+    return names
+  }
+
   /// Whether a plugin may use this rule while it answers `method`.
   package func allows(callingMethod method: String) -> Bool {
     for pattern in calls where Self.matches(pattern: pattern, method: method) { return true }
     return false
   }
-
-  /// Whether only the host may write this header, whatever a manifest says; `name` is in lower case.
-  package static func isReserved(header name: String) -> Bool {
-    reservedHeaders.contains(name) || reservedPrefixes.contains { name.hasPrefix($0) }
-  }
-
-  private static let reservedHeaders: Set<String> = [
-    "authorization", "connection", "content-length", "content-type", "cookie", "cookie2", "expect", "forwarded", "host",
-    "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "via",
-  ]
-  private static let reservedPrefixes = ["proxy-", "sec-", "webhook-", "x-forwarded-"]
 
   static func matches(pattern: String, method: String) -> Bool {
     if pattern.hasSuffix("/*") {
@@ -108,73 +145,4 @@ package struct EgressRule: Sendable, Equatable {
     }
     return pattern == method
   }
-}
-
-/// Where the host puts a value that the plugin may neither see nor replace.
-package enum SlotPlace: Sendable, Equatable, Hashable, CustomStringConvertible {
-  /// Lower-case header name.
-  case header(String)
-  case query(String)
-  case form(String)
-  /// JSON pointer to a member of the body.
-  case json(String)
-
-  package var description: String {
-    switch self {
-    case .header(let name): "header.\(name)"
-    case .query(let key): "query.\(key)"
-    case .form(let key): "form.\(key)"
-    case .json(let pointer): "json.\(pointer)"
-    }
-  }
-}
-
-/// One secret and the place the host writes it to.
-package struct Slot: Sendable, Equatable {
-  package enum Encoding: String, Sendable, CaseIterable {
-    case plain
-    case base64
-  }
-
-  package let place: SlotPlace
-  /// Name of a declared secret.
-  package let secret: String
-  package let encoding: Encoding
-  /// Text around the value.
-  package let prefix: String
-  package let suffix: String
-}
-
-/// One line of a rule's outcome table.
-package struct OutcomeClause: Sendable, Equatable {
-  package enum Class: String, Sendable, CaseIterable {
-    case accepted
-    case rejected
-    case unknown
-  }
-
-  /// What the body must say; a body that cannot be read as JSON, or is cut, makes the outcome unknown.
-  package enum Condition: Sendable, Equatable {
-    case always
-    case equals(pointer: String, JSONValue)
-    /// A value that is there and differs; where there is none, the outcome is unknown.
-    case notEquals(pointer: String, JSONValue)
-    case exists(pointer: String, Bool)
-  }
-
-  /// HTTP statuses this clause is about.
-  package let statuses: Set<Int>
-  package let condition: Condition
-  package let outcome: Class
-}
-
-/// Methods a plugin can answer, as the host knows them.
-package enum PluginMethods {
-  package static let platform: Set<String> = [
-    "account/capabilities", "account/identify", "account/list", "post/delete", "post/metrics", "post/publish",
-    "post/reconcile", "post/render", "post/validate",
-  ]
-  package static let llm: Set<String> = ["llm/generate", "llm/models"]
-  /// Methods that must compute their answer alone: no host calls are allowed during them.
-  package static let pure: Set<String> = ["post/render", "post/validate"]
 }

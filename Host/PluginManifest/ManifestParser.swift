@@ -42,7 +42,12 @@ struct ManifestParser {
     let description = reader.string("description", 1...500)
     let license = reader.string("license", 1...80)
     let range = protocolRange(&reader)
-    let executable = reader.string("executable", 1...64, allowed: "a file name of a-z, 0-9 and -", where: Self.isSlug)
+    let executable = reader.string("executable", 1...64, allowed: Self.fileRule, where: Artifact.isFileName)
+    let publisher = publisher(&reader)
+    let artifacts = artifacts(&reader, executable: executable)
+    let runtime = runtime(&reader)
+    let (icon, preview, links) = (icon(&reader), preview(&reader), links(&reader))
+    let (configuration, hashtags, apiVersion) = (configuration(&reader), hashtags(&reader), apiVersion(&reader))
     let methods = methods(&reader, kind: kind)
     let inputs = inputs(&reader)
     let secrets = secrets(&reader)
@@ -68,7 +73,16 @@ struct ManifestParser {
       description: description,
       license: license,
       protocolRange: range,
+      publisher: publisher,
       executable: executable,
+      artifacts: artifacts,
+      runtime: runtime,
+      icon: icon,
+      preview: preview,
+      links: links,
+      configuration: configuration,
+      hashtags: hashtags,
+      apiVersion: apiVersion,
       methods: methods.sorted(),
       inputs: inputs,
       secrets: secrets,
@@ -238,11 +252,20 @@ struct ManifestParser {
     let memory = object.integer("memoryMiB", 16...4_096)
     let start = object.integer("startMs", 100...60_000)
     let call = object.integer("callMs", 1_000...900_000)
+    let standard = ResourceLimits.standard
+    let cpu = object.number("cpu", 0.1...16, default: standard.cpu)
+    let pids = object.optionalInteger("pids", 1...512) ?? standard.pids
+    let fds = object.optionalInteger("fds", 16...1_024) ?? standard.fds
+    let idleStop = object.optionalInteger("idleStopMs", 1_000...86_400_000)
     object.finish()
     guard let inFlight, let memory, let start, let call else { return nil }
     return ResourceLimits(
       inFlight: inFlight,
       memoryMiB: memory,
+      cpu: cpu,
+      pids: pids,
+      fds: fds,
+      idleStop: idleStop.map { .milliseconds($0) } ?? standard.idleStop,
       start: .milliseconds(start),
       call: .milliseconds(call)
     )
@@ -261,6 +284,7 @@ struct ManifestParser {
   // MARK: Words
 
   static let slugRule = "lower-case letters, digits and inner hyphens, 1 to 40, a letter first"
+  static let fileRule = "a file name of letters, digits and . _ - + @, no hyphen first"
   static let nameRule = "a letter, then letters, digits or _, at most 40"
 
   static func isSlug(_ text: String) -> Bool {

@@ -131,6 +131,20 @@ struct ObjectReader {
     return integer(name, range)
   }
 
+  mutating func number(_ name: String, _ range: ClosedRange<Double>, default fallback: Double) -> Double {
+    guard let value = value(name) else { return fallback }
+    guard let number = value.doubleValue, range.contains(number) else {
+      report(
+        name,
+        "bad value",
+        came: value.shown,
+        allowed: "a number from \(range.lowerBound) to \(range.upperBound)"
+      )
+      return fallback
+    }
+    return number
+  }
+
   mutating func flag(_ name: String) -> Bool {
     guard let value = value(name) else { return false }
     guard case .bool(let flag) = value else {

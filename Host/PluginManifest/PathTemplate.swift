@@ -47,6 +47,31 @@ package struct PathTemplate: Sendable, Equatable, CustomStringConvertible {
     self.parameters = parameters
   }
 
+  /// Whether a path, encoded as it is sent, could come from this template.
+  package func matches(_ path: String) -> Bool {
+    let path = Array(path.utf8)
+    return Self.matches(path[...], parts[...])
+  }
+
+  private static func matches(_ path: ArraySlice<UInt8>, _ parts: ArraySlice<Part>) -> Bool {
+    guard let part = parts.first else { return path.isEmpty }
+    switch part {
+    case .literal(let text):
+      return path.starts(with: text.utf8) && matches(path.dropFirst(text.utf8.count), parts.dropFirst())
+    case .parameter:
+      // Two holes never touch, so what follows starts with a literal or is the end; the first fit is not always right.
+      let segment = path.prefix { $0 != UInt8(ascii: "/") }
+      guard !holdsSeparator(segment) else { return false }
+      return segment.indices.contains { end in matches(path[(end + 1)...], parts.dropFirst()) }
+    }
+  }
+
+  /// Whether an encoded segment holds a slash or a backslash that some servers would decode.
+  private static func holdsSeparator(_ segment: ArraySlice<UInt8>) -> Bool {
+    let text = String(decoding: segment, as: UTF8.self).lowercased()
+    return ["%2f", "%5c", "%00", "%25"].contains { text.contains($0) }
+  }
+
   private static func isPathByte(_ byte: UInt8) -> Bool {
     isAlphanumeric(byte) || "-._~!$&'()*+,;=:@/".utf8.contains(byte)
   }

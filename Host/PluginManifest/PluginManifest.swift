@@ -26,8 +26,22 @@ package struct PluginManifest: Sendable, Equatable {
   package let license: String
   /// Wire protocol versions the plugin speaks, both ends included.
   package let protocolRange: ProtocolRange
-  /// File name of the executable, without a folder.
+  /// `key:ed25519:` and the public key of whoever signs the bundle; nil in a source manifest.
+  package let publisher: String?
+  /// File name of the program or script, without a folder.
   package let executable: String
+  /// The programs of a bundle, one for each kind of machine; empty in a source manifest.
+  package let artifacts: [Artifact]
+  /// Nil for programs that need no interpreter.
+  package let runtime: Runtime?
+  package let icon: Icon?
+  package let preview: PreviewLook?
+  package let links: ManifestLinks
+  /// What the operator sets in the host's environment for this platform.
+  package let configuration: [ConfigurationName]
+  /// How many hashtags do well on the platform; nil when the author knows no number.
+  package let hashtags: ClosedRange<Int>?
+  package let apiVersion: APIVersion?
   /// Methods the plugin answers, sorted; the handshake must report the same set.
   package let methods: [String]
   package let inputs: Set<Input>
@@ -41,6 +55,9 @@ package struct PluginManifest: Sendable, Equatable {
   package let rateLimits: [RateLimit]
   package let rateLimitHeaders: RateLimitHeaders?
   package let limits: ResourceLimits
+
+  /// How the id of a publisher begins.
+  package static let publisherPrefix = "key:ed25519:"
 
   /// Returns the rule of that name.
   package func rule(_ name: String) -> EgressRule? {
@@ -190,8 +207,19 @@ package struct ResourceLimits: Sendable, Equatable {
   package let inFlight: Int
   /// Resident memory in MiB.
   package let memoryMiB: Int
+  /// Processors it may keep busy; 0.5 is half of one.
+  package let cpu: Double
+  /// Processes and threads.
+  package let pids: Int
+  /// Open files.
+  package let fds: Int
+  /// How long a plugin without work keeps running.
+  package let idleStop: Duration
   /// Time from spawn to the answer of `initialize`.
   package let start: Duration
   /// Longest time of one call.
   package let call: Duration
+
+  /// What a manifest gets that says nothing of its own.
+  static let standard = (cpu: 1.0, pids: 64, fds: 128, idleStop: Duration.seconds(600))
 }

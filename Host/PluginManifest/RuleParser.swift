@@ -19,6 +19,7 @@ struct RuleParser {
         rules.append(rule)
       }
     }
+    CaptureParser(collector: collector).check(rules)
     return rules
   }
 
@@ -31,7 +32,12 @@ struct RuleParser {
     let method = reader.string("method", 3...6, allowed: verbs.joined(separator: " | "), where: verbs.contains)
     let origin = origin(&reader)
     let path = path(&reader, origin: origin)
-    let query = reader.strings("query", atMost: 64, allowed: "query keys of printable characters", where: Self.isKey)
+    let query = reader.strings(
+      "query",
+      atMost: 64,
+      allowed: "query keys of printable characters that carry no credential",
+      where: { Self.isKey($0) && !EgressRule.isReserved(query: $0) }
+    )
     let headers = reader.strings(
       "headers",
       atMost: 32,
@@ -40,24 +46,31 @@ struct RuleParser {
     )
     let calls = calls(&reader, effectClass: effectClass)
     let body = reader.choice("body", default: EgressRule.BodyKind.none)
-    let slots = slots(&reader, body: body, query: query, headers: headers)
-    let signer = signer(&reader, body: body)
-    let idempotency = idempotency(&reader, body: body, signer: signer, taken: slots.map(\.place))
+    let slotParser = SlotParser(collector: collector, secrets: secrets, body: body, path: path)
+    let slots = slotParser.slots(&reader, query: query, headers: headers)
+    let signer = slotParser.signer(&reader, slots: slots)
+    let idempotency = slotParser.idempotency(&reader, signer: signer, taken: slots.map(\.place))
+    let authorization = authorization(&reader, origin: origin, isCredentialed: !slots.isEmpty || signer != nil)
     let outcomes = OutcomeParser(collector: collector).clauses(&reader)
     let remoteID = remoteID(&reader)
+    let captureParser = CaptureParser(collector: collector)
+    let captures = captureParser.clauses(&reader)
+    let returns = captureParser.returns(&reader)
+    let redirects = redirects(&reader)
+    let stream = stream(&reader)
     let exposed = reader.strings(
       "exposeHeaders",
       atMost: 32,
       allowed: "lower-case header names other than set-cookie",
       where: { Self.isHeaderName($0) && !$0.hasPrefix("set-cookie") }
     )
-    let maximumBody = reader.integer("maxBody", 1...917_504)
+    let maximumBody = reader.integer("maxBody", 1...(stream == nil ? 917_504 : 33_554_432))
     let timeout = reader.integer("timeoutMs", 100...600_000)
     let reason = reader.optionalString("reason", 1...300)
     let isLookup = reader.flag("lookup")
     reader.finish()
     guard let name, let effectClass, let method, let origin, let maximumBody, let timeout else { return nil }
-    if origin != .accountEndpoint && path == nil { return nil }
+    if !origin.isWholeAddress && path == nil { return nil }
     let rule = EgressRule(
       name: name,
       effectClass: effectClass,
@@ -70,11 +83,16 @@ struct RuleParser {
       query: Set(query),
       headers: Set(headers),
       calls: calls,
+      authorization: authorization,
       slots: slots,
       signer: signer,
       body: body,
       outcomes: outcomes,
       remoteID: remoteID,
+      captures: captures,
+      returns: returns,
+      redirects: redirects,
+      stream: stream,
       exposedHeaders: exposed,
       maximumBody: maximumBody,
       timeout: .milliseconds(timeout),
@@ -106,6 +124,22 @@ struct RuleParser {
     if isFetch && rule.body != .none {
       reader.report("body", "\(rule.method) has no body", came: rule.body.rawValue, allowed: "none")
     }
+    if case .follow = rule.redirects {
+      if rule.effectClass != .read {
+        reader.report("redirect", "only for class read", came: rule.effectClass.rawValue)
+      }
+      if rule.signer != nil || rule.slots.contains(where: { if case .path = $0.place { true } else { false } }) {
+        reader.report("redirect", "a signed request, or one with a secret in its path, stays where it is")
+      }
+    }
+    if rule.stream != nil {
+      if rule.effectClass != .read && rule.effectClass != .billed {
+        reader.report("stream", "only for class read or billed", came: rule.effectClass.rawValue)
+      }
+      if !rule.captures.isEmpty || rule.returns != nil || rule.redirects != .manual {
+        reader.report("stream", "excludes capture, tokenEndpoint and redirect")
+      }
+    }
     if isFetch && (rule.effectClass == .commit || rule.effectClass == .prepare) {
       reader.report("class", "\(rule.method) cannot change anything", came: rule.effectClass.rawValue)
     }
@@ -114,7 +148,8 @@ struct RuleParser {
   // MARK: Parts
 
   private func origin(_ reader: inout ObjectReader) -> EgressRule.Origin? {
-    let allowed = "https://host, https://host:port, account.origin or account.endpoint"
+    let allowed = "https://host, https://host:port, account.origin, account.endpoint or {\"capture\", \"suffix\"}"
+    if case .object? = reader.value("origin") { return captureOrigin(&reader) }
     guard let text = reader.string("origin", 1...300, allowed: allowed) else { return nil }
     switch text {
     case "account.origin":
@@ -136,10 +171,52 @@ struct RuleParser {
     }
   }
 
+  private func captureOrigin(_ reader: inout ObjectReader) -> EgressRule.Origin? {
+    guard var object = reader.object("origin") else { return nil }
+    let name = object.string("capture", 1...40, allowed: ManifestParser.nameRule, where: isFieldName)
+    let suffixes = CaptureParser(collector: collector).suffixes(&object)
+    object.finish()
+    return name.map { .capture($0, suffixes: suffixes) }
+  }
+
+  private func authorization(
+    _ reader: inout ObjectReader,
+    origin: EgressRule.Origin?,
+    isCredentialed: Bool
+  ) -> EgressRule.Authorization {
+    let authorization = reader.choice("auth", default: isCredentialed ? .required : EgressRule.Authorization.none)
+    // A captured address is a credential itself.
+    if case .capture? = origin { return authorization }
+    if isCredentialed != (authorization != .none) {
+      reader.report(
+        "auth",
+        isCredentialed ? "the rule has slots or a signer" : "the rule has neither slots nor a signer"
+      )
+    }
+    return authorization
+  }
+
+  private func redirects(_ reader: inout ObjectReader) -> EgressRule.Redirects {
+    guard var object = reader.object("redirect") else { return .manual }
+    let isFollowing = object.flag("follow")
+    let origins = object.strings("to", atMost: 8, allowed: "https://host or https://host:port", where: Self.isOrigin)
+    object.finish()
+    if !isFollowing { object.report("follow", "missing", allowed: "true; without \"redirect\" nothing is followed") }
+    return .follow(to: origins)
+  }
+
+  private func stream(_ reader: inout ObjectReader) -> EgressRule.EventStream? {
+    guard var object = reader.object("stream") else { return nil }
+    _ = object.string("parse", 1...10, allowed: "\"sse\"") { $0 == "sse" }
+    let usage = object.optionalString("usage", 1...200, allowed: "a JSON pointer", where: isJSONPointer)
+    object.finish()
+    return EgressRule.EventStream(usage: usage)
+  }
+
   private func path(_ reader: inout ObjectReader, origin: EgressRule.Origin?) -> PathTemplate? {
-    if origin == .accountEndpoint {
+    if origin?.isWholeAddress == true {
       if let value = reader.value("path") {
-        reader.report("path", "account.endpoint is a whole address", came: value.shown, allowed: "no path")
+        reader.report("path", "the origin is a whole address", came: value.shown, allowed: "no path")
       }
       return nil
     }
@@ -170,93 +247,6 @@ struct RuleParser {
     return patterns
   }
 
-  private func slots(
-    _ reader: inout ObjectReader,
-    body: EgressRule.BodyKind,
-    query: [String],
-    headers: [String]
-  ) -> [Slot] {
-    guard var object = reader.object("slots") else { return [] }
-    var slots: [Slot] = []
-    for key in object.names {
-      guard var entry = object.object(key) else { continue }
-      let place = slotPlace(key, entry, body: body)
-      let secret = entry.string("secret", 1...40, allowed: secretNames, where: { secrets[$0] != nil })
-      let format = entry.optionalString("format", 2...200, allowed: "text with {} once") {
-        $0.split(separator: "{}", omittingEmptySubsequences: false).count == 2
-      }
-      let encoding = entry.choice("encoding", default: Slot.Encoding.plain)
-      entry.finish()
-      guard let place, let secret else { continue }
-      if case .query(let key) = place, query.contains(key) {
-        object.report("query.\(key)", "the plugin may not fill a slot's key", allowed: "a key outside of \"query\"")
-      }
-      if case .header(let name) = place, headers.contains(name) {
-        object.report(
-          "header.\(name)",
-          "the plugin may not fill a slot's header",
-          allowed: "a name outside of \"headers\""
-        )
-      }
-      let around = (format ?? "{}").split(separator: "{}", omittingEmptySubsequences: false).map(String.init)
-      slots.append(
-        Slot(place: place, secret: secret, encoding: encoding, prefix: around[0], suffix: around.last ?? "")
-      )
-    }
-    return slots
-  }
-
-  /// Reads `header.name`, `query.key`, `form.key` or `json./pointer`.
-  private func slotPlace(_ text: String, _ reader: ObjectReader, body: EgressRule.BodyKind) -> SlotPlace? {
-    let name = String(text.drop { $0 != "." }.dropFirst())
-    if text.hasPrefix("header."), Self.isHeaderName(name), !Self.hostHeaders.contains(name) { return .header(name) }
-    if text.hasPrefix("query."), Self.isKey(name) { return .query(name) }
-    if text.hasPrefix("form."), Self.isKey(name), body == .form { return .form(name) }
-    if text.hasPrefix("json."), Self.isObjectPointer(name), body == .json { return .json(name) }
-    collector.add(
-      reader.path,
-      "bad place",
-      came: "\"\(text)\"",
-      allowed: "header.<lower-case name>, query.<key>, form.<key> with body form, json./<pointer> with body json"
-    )
-    return nil
-  }
-
-  private func signer(_ reader: inout ObjectReader, body: EgressRule.BodyKind) -> EgressRule.Signer? {
-    guard var object = reader.object("signer") else { return nil }
-    let kind = object.string("kind", 1...40, allowed: "standardWebhooks") { $0 == "standardWebhooks" }
-    let secret = object.string(
-      "secret",
-      1...40,
-      allowed: "a declared secret of format whsec",
-      where: { secrets[$0]?.format == .whsec }
-    )
-    object.finish()
-    if ![.json, .form, .text].contains(body) {
-      reader.report("signer", "needs a body to sign", came: body.rawValue, allowed: "body json | form | text")
-    }
-    guard kind != nil, let secret else { return nil }
-    return .standardWebhooks(secret: secret)
-  }
-
-  private func idempotency(
-    _ reader: inout ObjectReader,
-    body: EgressRule.BodyKind,
-    signer: EgressRule.Signer?,
-    taken: [SlotPlace]
-  ) -> EgressRule.Idempotency? {
-    guard var object = reader.object("idempotent") else { return nil }
-    let window = object.integer("windowMs", 60_000...2_592_000_000)
-    let text = object.optionalString("slot", 1...200)
-    object.finish()
-    let slot = text.flatMap { slotPlace($0, object, body: body) }
-    if text == nil && signer == nil {
-      object.report("slot", "missing", allowed: "where the host puts the key, or a signer that carries it")
-    }
-    if let slot, taken.contains(slot) { object.report("slot", "already filled by a secret", came: "\"\(slot)\"") }
-    return window.map { EgressRule.Idempotency(window: .milliseconds($0), slot: slot) }
-  }
-
   private func remoteID(_ reader: inout ObjectReader) -> EgressRule.RemoteID? {
     let allowed = "a JSON pointer such as /data/id, or header.<lower-case name>"
     let text = reader.optionalString("remoteId", 1...200, allowed: allowed) {
@@ -267,10 +257,6 @@ struct RuleParser {
   }
 
   // MARK: Words
-
-  private var secretNames: String {
-    secrets.isEmpty ? "no secret is declared" : secrets.keys.sorted().joined(separator: " | ")
-  }
 
   /// Headers that only the host's HTTP client writes.
   static let hostHeaders: Set<String> = [

@@ -39,6 +39,31 @@ enum ManifestSample {
     Refusal(#""1.2.3-beta.1""#, #""01.2.3""#, "version"),
     Refusal(#""max": "1.4""#, #""max": "0.9""#, "protocol.max"),
     Refusal(#""plugin-sample""#, #""../plugin-sample""#, "executable"),
+    Refusal(#""plugin-sample","#, #""-rf","#, "executable"),
+    Refusal("key:ed25519:AAAA", "key:rsa:AAAAAAAA", "publisher"),
+    Refusal("key:ed25519:AAAA", "key:ed25519:AA+/", "publisher"),
+    Refusal(#""arch": "x86_64""#, #""arch": "z80""#, "artifacts[0].arch"),
+    Refusal(#""entry": "bin/plugin-sample""#, #""entry": "../plugin-sample""#, "artifacts[0].entry"),
+    Refusal(#""entry": "bin/plugin-sample""#, #""entry": "share/words""#, "artifacts[0].entry"),
+    Refusal(#""entry": "bin/plugin-sample""#, #""entry": "plugin-sample""#, "artifacts[0].entry"),
+    Refusal(#""share/words":"#, #""/share/words":"#, "artifacts[0].files"),
+    Refusal(#""share/words":"#, #""share/../../words":"#, "artifacts[0].files"),
+    Refusal(#""share/words":"#, #""manifest.sig":"#, "artifacts[0].files"),
+    Refusal(#""share/words":"#, #""bin/plugin-sample/words":"#, "artifacts[0].files"),
+    Refusal("sha256:00000000000000000000000000000000000000000000000000000000000000bb", "sha256:BB", "share/words"),
+    Refusal(#""/usr/bin/python3""#, #""python3""#, "runtime.interpreter"),
+    Refusal(#""/usr/lib/python3""#, #""/usr/../etc""#, "runtime.readPaths[0]"),
+    Refusal("M0 0h24v24H0z", "<script>", "icon.path"),
+    Refusal("#aabbcc", "#AABBCC", "icon.color"),
+    Refusal(#""shape": "article""#, #""shape": "hologram""#, "preview.shape"),
+    Refusal("https://status.example.com", "http://status.example.com", "links.status"),
+    Refusal("https://docs.example.com/api", "javascript:alert(1)", "links.docs"),
+    Refusal("SAMPLE_CLIENT_ID", "ROSTRUM_HOME", "configuration[0].name"),
+    Refusal("SAMPLE_CLIENT_ID", "client id", "configuration[0].name"),
+    Refusal(#""max": 3"#, #""max": 0"#, "hashtags.max"),
+    Refusal("2028-02-29", "2027-02-29", "apiVersion.sunset"),
+    Refusal(#""cpu": 0.5"#, #""cpu": 0"#, "limits.cpu"),
+    Refusal(#""pids": 16"#, #""pids": 0"#, "limits.pids"),
     Refusal(#""post/delete","#, #""post/explode","#, "methods[2]"),
     Refusal(#""post/render","#, "", "methods"),
     Refusal(#""post/reconcile","#, "", "reconcile.absence"),
@@ -117,6 +142,20 @@ enum ManifestSample {
       "license": "Apache-2.0",
       "protocol": {"min": "1.0", "max": "1.4"},
       "executable": "plugin-sample",
+      "publisher": "key:ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+      "artifacts": [
+        {"os": "linux", "arch": "x86_64", "entry": "bin/plugin-sample", "files": {
+          "bin/plugin-sample": "sha256:00000000000000000000000000000000000000000000000000000000000000aa",
+          "share/words": "sha256:00000000000000000000000000000000000000000000000000000000000000bb"}}
+      ],
+      "runtime": {"interpreter": "/usr/bin/python3", "readPaths": ["/usr/lib/python3"]},
+      "icon": {"path": "M0 0h24v24H0z", "color": "#aabbcc"},
+      "preview": {"shape": "article", "avatar": "square", "accent": "#112233"},
+      "links": {"status": "https://status.example.com", "docs": "https://docs.example.com/api",
+                "support": "https://help.example.com"},
+      "configuration": [{"name": "SAMPLE_CLIENT_ID", "label": "Client ID", "secret": true}],
+      "hashtags": {"min": 1, "max": 3},
+      "apiVersion": {"name": "v7", "sunset": "2028-02-29"},
       "methods": [
         "account/capabilities", "account/identify", "post/delete", "post/publish", "post/reconcile", "post/render",
         "post/validate"
@@ -163,7 +202,8 @@ enum ManifestSample {
                       "perSite": {"count": 500, "windowMs": 900000}, "note": "half of what is published"}],
       "rateLimitHeaders": {"limit": "x-limit", "remaining": "x-limit-remaining",
                            "reset": {"header": "x-limit-reset", "unit": "unixSeconds"}},
-      "limits": {"inFlight": 256, "memoryMiB": 96, "startMs": 5000, "callMs": 120000}
+      "limits": {"inFlight": 256, "memoryMiB": 96, "startMs": 5000, "callMs": 120000,
+        "cpu": 0.5, "pids": 16, "fds": 64, "idleStopMs": 30000}
     }
     """#
 }

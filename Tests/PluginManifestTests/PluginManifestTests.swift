@@ -37,6 +37,27 @@ import Testing
     #expect(manifest.limits.start == .milliseconds(5_000))
   }
 
+  @Test func readsWhatIsAboutPackagesAndPeople() throws {
+    let manifest = try PluginManifest.parse(Array(ManifestSample.text.utf8))
+    #expect(manifest.publisher?.hasPrefix(PluginManifest.publisherPrefix) == true)
+    let artifact = try #require(manifest.artifacts.first)
+    #expect(artifact.entry == "bin/plugin-sample")
+    #expect(artifact.files["share/words"]?.hasSuffix("bb") == true)
+    #expect(manifest.runtime == Runtime(interpreter: "/usr/bin/python3", readPaths: ["/usr/lib/python3"]))
+    #expect(manifest.icon?.color == "#aabbcc")
+    #expect(manifest.preview?.shape == .article)
+    #expect(manifest.preview?.avatar == .square)
+    #expect(manifest.links.status == "https://status.example.com")
+    #expect(manifest.configuration.map(\.name) == ["SAMPLE_CLIENT_ID"])
+    #expect(manifest.configuration.first?.isSecret == true)
+    #expect(manifest.hashtags == 1...3)
+    #expect(manifest.apiVersion == APIVersion(name: "v7", sunset: "2028-02-29"))
+    #expect(manifest.limits.cpu == 0.5)
+    #expect(manifest.limits.pids == 16)
+    #expect(manifest.limits.fds == 64)
+    #expect(manifest.limits.idleStop == .seconds(30))
+  }
+
   @Test func readsEveryPartOfARule() throws {
     let manifest = try PluginManifest.parse(Array(ManifestSample.text.utf8))
     let create = try #require(manifest.rule("create"))
@@ -54,7 +75,7 @@ import Testing
     #expect(create.outcomes[2].condition == .notEquals(pointer: "/code", 0))
     #expect(create.slots.map(\.place) == [.header("authorization"), .json("/auth/key")])
     #expect(create.slots[0].prefix == "Bearer ")
-    #expect(create.slots[1].encoding == .base64)
+    #expect(create.slots[1].value == .secret("token", .base64))
     #expect(create.maximumBody == 65_536)
     #expect(create.timeout == .seconds(30))
     let hook = try #require(manifest.rule("hook"))
@@ -95,8 +116,9 @@ import Testing
         "id: bad value, came \"Sample\", allowed lower-case letters, digits and inner hyphens, 1 to 40, a letter first",
         "name: missing, allowed text of 1 to 80 bytes",
         "limits.inFlight: bad value, came 0, allowed a whole number from 1 to 1024",
-        "nmae: unknown field, allowed account, aliases, description, egress, executable, id, input, kind, license, "
-          + "limits, methods, name, protocol, rateLimitHeaders, rateLimits, reconcile, schema, secrets, version",
+        "nmae: unknown field, allowed account, aliases, apiVersion, artifacts, configuration, description, egress, "
+          + "executable, hashtags, icon, id, input, kind, license, limits, links, methods, name, preview, protocol, "
+          + "publisher, rateLimitHeaders, rateLimits, reconcile, runtime, schema, secrets, version",
       ]
     )
   }

@@ -42,6 +42,19 @@ package struct AddressPolicy: Sendable {
     overrides[url.origin].map { url.moved(to: $0) } ?? url
   }
 
+  /// The address that `url` stands for, if its server stands in for another one; the reverse of `resolved`.
+  ///
+  /// - Parameter isWanted: Chooses where one server stands in for several.
+  package func original(of url: TargetURL, where isWanted: (TargetURL) -> Bool) -> TargetURL {
+    for (origin, stand) in overrides.sorted(by: { $0.key < $1.key }) where stand.origin == url.origin {
+      // The settings were read from valid addresses.
+      guard let replaced = try? TargetURL(origin) else { continue }
+      let moved = url.moved(to: replaced)
+      if isWanted(moved) { return moved }
+    }
+    return url
+  }
+
   /// What is wrong with sending to this address, before any name is resolved; nil if nothing is.
   package func objection(to url: TargetURL) -> String? {
     if let address = url.literalAddress {
@@ -85,10 +98,12 @@ package struct AddressPolicy: Sendable {
   }
 
   private static let reserved: [AddressBlock] = [
+    // Public unicast addresses of IPv6 all lie in 2000::/3; everything outside is local, a tunnel, or not given out.
+    "::/3", "4000::/2", "8000::/1",
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-    "224.0.0.0/3", "::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23",
-    "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+    "224.0.0.0/3", "2001::/23",
+    "2001:db8::/32", "2002::/16", "3fff::/20",
   ].compactMap { AddressBlock($0) }
 
   // MARK: Settings

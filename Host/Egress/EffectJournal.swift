@@ -19,8 +19,15 @@ package protocol EffectJournal: Sendable {
   /// Each stored answer is returned at most once per run, so that asking again asks the platform.
   func replayRead(step: String, digest: String) async -> StoredAnswer?
 
-  /// Keeps the answer of a read; it is written with the next `started` row.
+  /// Keeps the answer of a read, and what was captured from it; both are written with the next `started` row.
   func recordRead(_ record: ReadRecord) async
+
+  /// Returns what an earlier step of the same delivery captured; nil if there is no such capture.
+  func captured(_ handle: CaptureHandle) async throws -> CapturedValue?
+}
+
+extension EffectJournal {
+  package func captured(_ handle: CaptureHandle) async throws -> CapturedValue? { nil }
 }
 
 /// A request with a side effect that a plugin asks for.
@@ -90,6 +97,8 @@ package struct EffectOutcome: Sendable, Equatable {
   /// Why there is no complete answer; safe to log.
   package let reason: String?
   package let rateLimit: RateLimitSnapshot?
+  /// Secrets and addresses taken out of the answer; to be sealed and written in one transaction with the outcome.
+  package let captures: [CapturedValue]
 
   package init(
     outcome: Class,
@@ -100,7 +109,8 @@ package struct EffectOutcome: Sendable, Equatable {
     lastByteAt: Date? = nil,
     platformDate: Date? = nil,
     reason: String? = nil,
-    rateLimit: RateLimitSnapshot? = nil
+    rateLimit: RateLimitSnapshot? = nil,
+    captures: [CapturedValue] = []
   ) {
     self.outcome = outcome
     self.status = status
@@ -111,6 +121,7 @@ package struct EffectOutcome: Sendable, Equatable {
     self.platformDate = platformDate
     self.reason = reason
     self.rateLimit = rateLimit
+    self.captures = captures
   }
 }
 
@@ -135,6 +146,8 @@ package struct ReadRecord: Sendable, Equatable {
   package let platformDate: Date?
   /// Whether the rule counts as a search for lost posts.
   package let isLookup: Bool
+  /// Secrets and addresses taken out of the answer.
+  package let captures: [CapturedValue]
 
   package init(
     step: String,
@@ -145,7 +158,8 @@ package struct ReadRecord: Sendable, Equatable {
     sentAt: Date,
     lastByteAt: Date,
     platformDate: Date?,
-    isLookup: Bool
+    isLookup: Bool,
+    captures: [CapturedValue] = []
   ) {
     self.step = step
     self.rule = rule
@@ -156,23 +170,6 @@ package struct ReadRecord: Sendable, Equatable {
     self.lastByteAt = lastByteAt
     self.platformDate = platformDate
     self.isLookup = isLookup
+    self.captures = captures
   }
-}
-
-/// A journal for calls outside of a delivery: reads and repeatable prepares go out, nothing is remembered.
-package struct AccountCallJournal: EffectJournal {
-  package init() {}
-
-  package func begin(_ intent: EffectIntent) async throws -> EffectDecision {
-    guard intent.effectClass == .prepare, intent.rule.isRepeatable else {
-      return .refuse(EgressError(.capabilityDenied, "A request of class \(intent.effectClass) needs a delivery"))
-    }
-    return .send(EffectTicket(number: 0, sendBefore: nil))
-  }
-
-  package func finish(_ ticket: EffectTicket, _ outcome: EffectOutcome) async {}
-
-  package func replayRead(step: String, digest: String) async -> StoredAnswer? { nil }
-
-  package func recordRead(_ record: ReadRecord) async {}
 }

@@ -2,16 +2,17 @@ import Cryptography
 package import FoundationEssentials
 package import HTTPClient
 package import JSONText
-import Logging
 package import PluginManifest
 
 /// The gate for every outside request: checks it against the manifest, journals it, adds what is secret, sends it, and
 /// takes the secrets out of the answer.
 package final class Egress: Sendable {
-  private let client: HTTPClient
-  private let policy: AddressPolicy
+  let client: HTTPClient
+  let policy: AddressPolicy
+  let nonces = NonceStore()
+  let now: @Sendable () -> Date
   private let registry = CallRegistry()
-  private let now: @Sendable () -> Date
+  private let gate = RateGate()
 
   /// Makes a gate over one HTTP client.
   ///
@@ -31,6 +32,7 @@ package final class Egress: Sendable {
   ///   - params: The parameters of the request as the plugin sent them.
   ///   - method: The method that the plugin is answering, such as `post/publish`.
   ///   - deadline: End of the plugin call. Nothing is begun after it, and reads end with it.
+  ///   - budget: What the plugin call has left; nil does not count.
   package func perform(
     _ params: RawJSON,
     method: String,
@@ -39,25 +41,26 @@ package final class Egress: Sendable {
     secrets: any SecretSource,
     journal: any EffectJournal,
     media: any MediaSource,
-    deadline: ContinuousClock.Instant
+    deadline: ContinuousClock.Instant,
+    budget: CallBudget? = nil
   ) async -> HTTPAnswer {
-    let plan: RequestPlan
+    let call: GatedCall
     do throws(EgressError) {
-      plan = try await makePlan(params, method: method, manifest: manifest, scope: scope, media: media)
+      call = try await admit(
+        params,
+        method: method,
+        manifest: manifest,
+        scope: scope,
+        secrets: secrets,
+        journal: journal,
+        media: media,
+        deadline: deadline,
+        budget: budget
+      )
     } catch {
       return .refused(error)
     }
-    guard ContinuousClock.now < deadline else {
-      return .refused(EgressError(.deadlineExceeded, "the call's deadline has passed; nothing was sent"))
-    }
-    let call = GatedCall(
-      plan: plan,
-      scope: scope,
-      limits: manifest.rateLimitHeaders,
-      secrets: secrets,
-      journal: journal,
-      deadline: deadline
-    )
+    let plan = call.plan
     let key = CallRegistry.Key(connection: scope.connection, requestKey: scope.requestKey)
     switch await registry.enter(key, step: plan.step, digest: plan.digest) {
     case .joined(let answer): return answer
@@ -85,24 +88,44 @@ package final class Egress: Sendable {
     }.value
   }
 
+  /// Which servers requests may go to.
+  package var addressPolicy: AddressPolicy { policy }
+
   /// Number of deliveries that have a request on the way.
   package var openDeliveries: Int { registry.count }
 
   // MARK: Planning
 
-  private func makePlan(
+  /// Judges a request; what is returned may be sent.
+  ///
+  /// - Parameter isStream: Whether the answer is to be passed on piece by piece.
+  func admit(
     _ params: RawJSON,
     method: String,
     manifest: PluginManifest,
     scope: EgressScope,
-    media: any MediaSource
-  ) async throws(EgressError) -> RequestPlan {
-    let parameters = try HTTPCallParameters(params)
+    secrets: any SecretSource,
+    journal: any EffectJournal,
+    media: any MediaSource,
+    deadline: ContinuousClock.Instant,
+    budget: CallBudget?,
+    isStream: Bool = false
+  ) async throws(EgressError) -> GatedCall {
+    guard budget?.take() ?? true else {
+      throw EgressError(.egressDenied, "one call may make \(CallBudget.limit) requests")
+    }
+    if let wait = gate.take(scope) {
+      throw EgressError(.overloaded, "too many requests of this plugin or account", retryAfter: wait)
+    }
+    let parameters = try HTTPCallParameters(params, isStream: isStream)
     guard let rule = manifest.rule(parameters.rule) else {
       throw EgressError(.capabilityDenied, "the manifest has no such rule", field: "rule")
     }
     guard rule.allows(callingMethod: method) else {
       throw EgressError(.capabilityDenied, "the rule may not be used by \(method)", field: "rule")
+    }
+    guard (rule.stream != nil) == isStream else {
+      throw EgressError(.capabilityDenied, "the rule is \(isStream ? "not " : "")one for host/http.open", field: "rule")
     }
     var files: [String: MediaFile] = [:]
     for handle in parameters.handles {
@@ -114,213 +137,122 @@ package final class Egress: Sendable {
         throw EgressError(.internal, "the media cannot be read now")
       }
     }
-    let plan = try RequestPlan(parameters, rule: rule, scope: scope, media: files)
+    let captures = try await captures(parameters, rule, journal)
+    let plan = try RequestPlan(parameters, rule: rule, scope: scope, media: files, captures: captures)
     if let objection = policy.objection(to: policy.resolved(plan.target)) {
       throw EgressError(.ssrfBlocked, objection)
     }
-    return plan
+    guard ContinuousClock.now < deadline else {
+      throw EgressError(.deadlineExceeded, "the call's deadline has passed; nothing was sent")
+    }
+    return GatedCall(
+      plan: plan,
+      scope: scope,
+      method: method,
+      manifest: manifest,
+      secrets: secrets,
+      journal: journal,
+      deadline: deadline
+    )
   }
 
-  private func liveSecrets(_ call: GatedCall) async -> Result<LiveSecrets, EgressError> {
-    var found: [String: Secret] = [:]
-    for name in LiveSecrets.names(call.plan.rule) {
+  /// Finds what the request uses of earlier answers.
+  private func captures(
+    _ parameters: HTTPCallParameters,
+    _ rule: EgressRule,
+    _ journal: any EffectJournal
+  ) async throws(EgressError) -> [String: CapturedValue] {
+    var found: [String: CapturedValue] = [:]
+    for field in parameters.captures where !rule.neededCaptures.contains(field.name) {
+      throw EgressError(
+        .egressDenied,
+        "the rule uses no such capture",
+        field: "captures.\(HTTPCallParameters.shown(field.name))"
+      )
+    }
+    for name in rule.neededCaptures.sorted() {
+      let place = "captures.\(name)"
+      guard let field = parameters.captures.first(where: { $0.name == name }) else {
+        throw EgressError(.invalidParams, "missing", field: place)
+      }
+      guard let handle = CaptureHandle(field.value), handle.isCapture(of: name) else {
+        throw EgressError(.invalidParams, "allowed: a handle capture:<step>/\(name)", field: place)
+      }
+      let value: CapturedValue?
       do {
-        found[name] = try await call.secrets.secret(name, for: call.scope)
+        value = try await journal.captured(handle)
       } catch let error as EgressError {
-        return .failure(error)
+        throw error
       } catch {
-        return .failure(EgressError(.internal, "a secret of the account cannot be read now"))
+        throw EgressError(.internal, "a captured value cannot be read now")
       }
-    }
-    return .success(LiveSecrets(found))
-  }
-
-  // MARK: Reads
-
-  private func read(_ call: GatedCall) async -> HTTPAnswer {
-    let plan = call.plan
-    if let stored = await call.journal.replayRead(step: plan.step, digest: plan.digest) {
-      return Self.replayed(stored)
-    }
-    if Task.isCancelled { return .refused(EgressError(.cancelled, "the call was cancelled; nothing was sent")) }
-    let secrets: LiveSecrets
-    switch await liveSecrets(call) {
-    case .success(let live): secrets = live
-    case .failure(let error): return .refused(error)
-    }
-    let left = ContinuousClock.now.duration(to: call.deadline)
-    guard left > .zero else {
-      return .refused(EgressError(.deadlineExceeded, "the call's deadline has passed; nothing was sent"))
-    }
-    let request: OutgoingRequest
-    do throws(EgressError) {
-      request = try dressing(call, secrets).outgoing(timeout: min(plan.timeout, left), beforeFirstByte: { true })
-    } catch {
-      return .refused(error)
-    }
-    switch await client.perform(request) {
-    case .notSent(let reason): return .refused(Self.error(reason))
-    case .unknown(let reason):
-      if reason.reason == .responseTooLarge {
-        return .refused(EgressError(.responseTooLarge, "the answer is far larger than the rule's maxBody"))
-      }
-      return .refused(EgressError(.upstreamTimeout, "no complete answer: \(reason.detail)"))
-    case .response(let response):
-      let answer = ReadResponse(response, rule: plan.rule, limits: call.limits, redactor: Redactor(secrets.all))
-      Self.warn(answer, call)
-      await call.journal.recordRead(
-        ReadRecord(
-          step: plan.step,
-          rule: plan.rule.name,
-          digest: plan.digest,
-          status: answer.status,
-          answer: answer.result,
-          sentAt: response.sentAt.date,
-          lastByteAt: response.lastByteAt.date,
-          platformDate: answer.platformDate,
-          isLookup: plan.rule.isLookup
+      guard let value else {
+        throw EgressError(
+          .prepareExpired,
+          "nothing is kept of what step \(handle.step) captured; it has to be done again",
+          field: place,
+          steps: [handle.step]
         )
-      )
-      return Self.received(answer)
-    }
-  }
-
-  // MARK: Effects
-
-  private func send(_ call: GatedCall) async -> HTTPAnswer {
-    let plan = call.plan
-    let secrets = await liveSecrets(call)
-    guard ContinuousClock.now < call.deadline else {
-      return .refused(EgressError(.deadlineExceeded, "the call's deadline has passed; nothing was sent"))
-    }
-    let intent = EffectIntent(step: plan.step, rule: plan.rule, effectClass: plan.effectClass, digest: plan.digest)
-    let ticket: EffectTicket
-    do {
-      switch try await call.journal.begin(intent) {
-      case .send(let given): ticket = given
-      case .replay(let stored): return Self.replayed(stored)
-      case .refuse(let error): return .refused(error)
-      case .reconcile:
-        return .refused(EgressError(.outcomeUnknown, "an earlier try of this step may have happened"))
       }
+      found[name] = value
+    }
+    return found
+  }
+
+  /// Fetches what the request needs, and what must not stand in its answer.
+  func liveSecrets(_ call: GatedCall) async -> Result<LiveSecrets, EgressError> {
+    let rule = call.plan.rule
+    var found: [String: Secret] = [:]
+    do {
+      for name in rule.secretNames {
+        do {
+          let secret = try await call.secrets.secret(name, for: call.scope)
+          guard !secret.isEmpty else {
+            throw EgressError(.authExpired, "the account's \u{201C}\(name)\u{201D} is empty")
+          }
+          found[name] = secret
+        } catch let error as EgressError where error.kind == .authExpired && rule.authorization == .optional {
+          continue
+        }
+      }
+      let others = try await call.secrets.all(for: call.scope).filter { secret in !found.values.contains(secret) }
+      return .success(LiveSecrets(found, others: others + call.plan.captures.values.map(\.value)))
     } catch let error as EgressError {
-      return .refused(error)
+      return .failure(error)
     } catch {
-      Logger.current.error("An effect could not be journaled", ["rule": LogValue(plan.rule.name)])
-      return .refused(EgressError(.internal, "the request could not be journaled; nothing was sent"))
+      return .failure(EgressError(.internal, "a secret of the account cannot be read now"))
     }
-    let request: OutgoingRequest
-    let live: LiveSecrets
-    do throws(EgressError) {
-      live = try secrets.get()
-      let sendBefore = ticket.sendBefore
-      request = try dressing(call, live).outgoing(
-        timeout: plan.timeout,
-        beforeFirstByte: { sendBefore.map { ContinuousClock.now < $0 } ?? true }
-      )
-    } catch {
-      await call.journal.finish(ticket, EffectOutcome(outcome: .notSent, reason: error.message))
-      return .refused(error)
-    }
-    return await finish(call, ticket, await client.perform(request), live)
   }
 
-  /// Journals what became of a request before anyone is told.
-  private func finish(
+  func dressing(_ call: GatedCall, _ secrets: LiveSecrets, hop: RedirectPolicy.Hop? = nil) -> RequestDressing {
+    RequestDressing(
+      plan: call.plan,
+      scope: call.scope,
+      policy: policy,
+      secrets: secrets,
+      now: now(),
+      hop: hop,
+      nonce: nonces.nonce(nonceKey(call))
+    )
+  }
+
+  func nonceKey(_ call: GatedCall) -> NonceStore.Key {
+    NonceStore.Key(origin: call.plan.target.origin, connection: call.scope.connection)
+  }
+
+  /// Sends a request; one that a server refuses only for its nonce is sent once more with the nonce.
+  ///
+  /// That is safe for every class, because the first one was answered completely, with a refusal.
+  func transmit(
     _ call: GatedCall,
-    _ ticket: EffectTicket,
-    _ outcome: Outcome,
-    _ secrets: LiveSecrets
-  ) async -> HTTPAnswer {
-    switch outcome {
-    case .notSent(let reason):
-      await call.journal.finish(ticket, EffectOutcome(outcome: .notSent, reason: reason.detail))
-      return .refused(Self.error(reason))
-    case .unknown(let reason):
-      let result = EffectOutcome(
-        outcome: .unknown,
-        status: nil,
-        sentAt: reason.sentAt.date,
-        lastByteAt: reason.lastByteAt.date,
-        reason: reason.detail
-      )
-      await call.journal.finish(ticket, result)
-      return .refused(EgressError(.outcomeUnknown, "sent, but no complete answer: \(reason.detail)"))
-    case .response(let response):
-      let answer = ReadResponse(
-        response,
-        rule: call.plan.rule,
-        limits: call.limits,
-        redactor: Redactor(secrets.all)
-      )
-      Self.warn(answer, call)
-      let result = EffectOutcome(
-        outcome: answer.outcome,
-        status: answer.status,
-        answer: answer.result,
-        remoteID: answer.remoteID,
-        sentAt: response.sentAt.date,
-        lastByteAt: response.lastByteAt.date,
-        platformDate: answer.platformDate,
-        rateLimit: answer.rateLimit
-      )
-      await call.journal.finish(ticket, result)
-      return Self.received(answer)
-    }
+    _ make: () throws(EgressError) -> OutgoingRequest
+  ) async throws(EgressError) -> Outcome {
+    let first = await client.perform(try make())
+    guard case .dpop? = call.plan.rule.signer, case .response(let response) = first else { return first }
+    nonces.note(response.headers, nonceKey(call))
+    guard ProofOfPossession.wantsNonce(response) else { return first }
+    let second = await client.perform(try make())
+    if case .response(let response) = second { nonces.note(response.headers, nonceKey(call)) }
+    return second
   }
-
-  private func dressing(_ call: GatedCall, _ secrets: LiveSecrets) -> RequestDressing {
-    RequestDressing(plan: call.plan, scope: call.scope, policy: policy, secrets: secrets, now: now())
-  }
-
-  // MARK: Answers
-
-  private static func received(_ answer: ReadResponse) -> HTTPAnswer {
-    HTTPAnswer(
-      .result(answer.result),
-      status: answer.status,
-      rateLimit: answer.rateLimit,
-      redactions: answer.redactions
-    )
-  }
-
-  private static func replayed(_ stored: StoredAnswer) -> HTTPAnswer {
-    switch stored {
-    case .result(let result): HTTPAnswer(.result(result), isReplay: true)
-    case .notSent:
-      HTTPAnswer(.error(EgressError(.upstreamUnreachable, "not sent in this attempt")), isReplay: true)
-    }
-  }
-
-  private static func error(_ notSent: Outcome.NotSent) -> EgressError {
-    switch notSent.reason {
-    case .addressDenied: EgressError(.ssrfBlocked, "the address is not a public one and the operator does not allow it")
-    case .guardRefused: EgressError(.cancelled, "the lease ended before the first byte; nothing was sent")
-    case .shuttingDown: EgressError(.draining, "the host is shutting down; nothing was sent")
-    case .invalidRequest, .bodyUnreadable, .libraryFailure: EgressError(.internal, "not sent: \(notSent.detail)")
-    case .resolveFailed, .connectFailed, .tlsFailed, .timeout:
-      EgressError(.upstreamUnreachable, "not sent: \(notSent.detail)")
-    }
-  }
-
-  private static func warn(_ answer: ReadResponse, _ call: GatedCall) {
-    guard answer.redactions > 0 else { return }
-    Logger.current.warning(
-      "A platform's answer held a secret, which was taken out",
-      [
-        "plugin": LogValue(call.scope.pluginID), "rule": LogValue(call.plan.rule.name),
-        "found": LogValue(answer.redactions),
-      ]
-    )
-  }
-}
-
-/// One request with everything that decides about it.
-private struct GatedCall: Sendable {
-  let plan: RequestPlan
-  let scope: EgressScope
-  let limits: RateLimitHeaders?
-  let secrets: any SecretSource
-  let journal: any EffectJournal
-  let deadline: ContinuousClock.Instant
 }

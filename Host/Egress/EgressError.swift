@@ -19,6 +19,7 @@ package struct EgressError: Error, Sendable, Equatable, CustomStringConvertible 
     case scopeMissing
     case rateLimited
     case outcomeUnknown
+    case prepareExpired
 
     /// JSON-RPC error code.
     package var code: Int {
@@ -40,6 +41,7 @@ package struct EgressError: Error, Sendable, Equatable, CustomStringConvertible 
       case .scopeMissing: 1003
       case .rateLimited: 1010
       case .outcomeUnknown: 1040
+      case .prepareExpired: 1041
       }
     }
 
@@ -47,7 +49,8 @@ package struct EgressError: Error, Sendable, Equatable, CustomStringConvertible 
     package var retry: String {
       switch self {
       case .invalidParams, .capabilityDenied, .egressDenied, .ssrfBlocked, .responseTooLarge: "never"
-      case .internal, .upstreamUnreachable, .upstreamTimeout, .cancelled, .deadlineExceeded: "retry"
+      case .internal, .upstreamUnreachable, .upstreamTimeout, .cancelled, .deadlineExceeded, .prepareExpired:
+        "retry"
       case .overloaded, .draining, .rateLimited: "after"
       case .authExpired, .authRevoked, .scopeMissing: "reauth"
       case .outcomeUnknown: "reconcile"
@@ -60,12 +63,21 @@ package struct EgressError: Error, Sendable, Equatable, CustomStringConvertible 
   /// The parameter that is wrong, such as `path.id`.
   package let field: String?
   package let retryAfter: Duration?
+  /// Steps whose answers are of no use any more; with `prepareExpired` alone.
+  package let steps: [String]
 
-  package init(_ kind: Kind, _ message: String, field: String? = nil, retryAfter: Duration? = nil) {
+  package init(
+    _ kind: Kind,
+    _ message: String,
+    field: String? = nil,
+    retryAfter: Duration? = nil,
+    steps: [String] = []
+  ) {
     self.kind = kind
     self.message = message
     self.field = field
     self.retryAfter = retryAfter
+    self.steps = steps
   }
 
   package var code: Int { kind.code }

@@ -39,6 +39,13 @@ package protocol SecretSource: Sendable {
   /// Throws `EgressError` to choose what the plugin is told (an expired or revoked token); other errors are told to the
   /// plugin as an internal error without their text.
   func secret(_ name: String, for scope: EgressScope) async throws -> Secret
+
+  /// Returns every secret of the account, to be taken out of answers, wherever the rule needs none of them.
+  func all(for scope: EgressScope) async throws -> [Secret]
+}
+
+extension SecretSource {
+  package func all(for scope: EgressScope) async throws -> [Secret] { [] }
 }
 
 /// Finds the files behind the media handles of one call.

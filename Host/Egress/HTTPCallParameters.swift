@@ -54,6 +54,8 @@ struct HTTPCallParameters: Sendable {
   let headers: [Field]
   let body: Body
   let timeout: Duration?
+  /// Handles of captures by the names that the rule needs.
+  let captures: [Field]
 
   /// Media handles of the body, each once.
   var handles: [String] {
@@ -75,7 +77,9 @@ struct HTTPCallParameters: Sendable {
   // conversion's own error says less and is dropped by `try?`.
 
   /// Reads the parameters strictly: unknown members, wrong types and values out of bounds are refused by name.
-  init(_ params: RawJSON) throws(EgressError) {
+  ///
+  /// - Parameter isStream: Whether the request is `host/http.open`, which says how the answer is parsed.
+  init(_ params: RawJSON, isStream: Bool = false) throws(EgressError) {
     guard let object = try? params.object() else {
       throw EgressError(.invalidParams, "the parameters are not an object")
     }
@@ -87,6 +91,8 @@ struct HTTPCallParameters: Sendable {
     var headers: [Field] = []
     var bodies: [Body] = []
     var timeout: Duration?
+    var captures: [Field] = []
+    var isParsed = false
     for (key, value) in object.all {
       if value.isNull && key != "json" { continue }
       switch key {
@@ -106,9 +112,14 @@ struct HTTPCallParameters: Sendable {
       case "multipart": bodies.append(.multipart(try Self.parts(value)))
       case "media": bodies.append(.media(try Self.reference(value, key)))
       case "timeoutMs": timeout = .milliseconds(try Self.number(value, key, 1...600_000))
+      case "captures": captures = try Self.fields(value, key, lists: false, atMost: 8)
+      case "parse" where isStream:
+        guard try Self.text(value, key, 1...10) == "sse" else { throw Self.wrong(key, "sse") }
+        isParsed = true
       default: throw EgressError(.invalidParams, "unknown member", field: Self.shown(key))
       }
     }
+    guard isParsed == isStream else { throw EgressError(.invalidParams, "missing", field: "parse") }
     guard let rule else { throw EgressError(.invalidParams, "missing", field: "rule") }
     guard bodies.count <= 1 else { throw EgressError(.invalidParams, "more than one body", field: "json") }
     self.rule = rule
@@ -119,6 +130,7 @@ struct HTTPCallParameters: Sendable {
     self.headers = headers
     body = bodies.first ?? .none
     self.timeout = timeout
+    self.captures = captures
   }
 
   // MARK: Values

@@ -5,7 +5,7 @@ enum JSONSlot {
   /// Whether the place is empty and everything above it is an object or absent.
   static func isFree(_ pointer: String, in body: RawJSON) -> Bool {
     var current = body
-    for name in names(pointer) {
+    for name in JSONPointer.names(pointer) {
       // Not an object means not free.
       guard let object = try? current.object() else { return false }
       guard let next = object[name] else { return true }
@@ -17,7 +17,7 @@ enum JSONSlot {
   /// Returns the body with a string at the pointer; the place must be free.
   static func inserting(_ value: String, at pointer: String, in body: RawJSON) -> RawJSON {
     var writer = JSONWriter(capacity: body.count + value.utf8.count + 64)
-    write(body, names(pointer)[...], value, &writer)
+    write(body, JSONPointer.names(pointer)[...], value, &writer)
     return writer.finish()
   }
 
@@ -45,11 +45,5 @@ enum JSONSlot {
       write(nil, names.dropFirst(), value, &writer)
     }
     writer.endObject()
-  }
-
-  private static func names(_ pointer: String) -> [String] {
-    pointer.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map {
-      String($0).replacing("~1", with: "/").replacing("~0", with: "~")
-    }
   }
 }

@@ -63,6 +63,36 @@ package struct Redactor: Sendable {
     return count == 0 ? (text, 0) : (String(decoding: bytes, as: UTF8.self), count)
   }
 
+  /// Redacts as far as more bytes cannot change the result; `rest` could be the beginning of a secret.
+  func redactPrefix(_ bytes: [UInt8]) -> (output: [UInt8], rest: ArraySlice<UInt8>, count: Int) {
+    var output: [UInt8] = []
+    var count = 0
+    var copied = 0
+    var index = 0
+    scan: while index < bytes.count {
+      guard starts[Int(bytes[index])] else {
+        index += 1
+        continue
+      }
+      let left = bytes.count - index
+      for pattern in patterns {
+        let length = min(pattern.count, left)
+        guard (0..<length).allSatisfy({ bytes[index + $0] == pattern[$0] }) else { continue }
+        // Longer forms come first: one of them may still follow where a shorter one is already there.
+        guard length == pattern.count else { break scan }
+        output.append(contentsOf: bytes[copied..<index])
+        output.append(contentsOf: Self.mark.utf8)
+        count += 1
+        index += length
+        copied = index
+        continue scan
+      }
+      index += 1
+    }
+    output.append(contentsOf: bytes[copied..<index])
+    return (output, bytes[index...], count)
+  }
+
   private func match(_ bytes: [UInt8], _ start: Int) -> Int? {
     let left = bytes.count - start
     search: for pattern in patterns where pattern.count <= left {

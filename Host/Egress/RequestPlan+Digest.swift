@@ -10,6 +10,8 @@ extension RequestPlan {
   ) -> String {
     var writer = JSONWriter(capacity: 1_024)
     writer.beginObject()
+    // Handles are named by step, so a replay names the same ones.
+    if !parameters.captures.isEmpty { write(parameters.captures, "captures", &writer) }
     if !headers.isEmpty { write(headers, "headers", &writer) }
     write(parameters.body, media, &writer)
     if !parameters.path.isEmpty { write(parameters.path, "path", &writer) }

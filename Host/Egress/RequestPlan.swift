@@ -1,3 +1,4 @@
+import Cryptography
 import JSONText
 import PluginManifest
 
@@ -8,8 +9,10 @@ struct RequestPlan: Sendable {
   let rule: EgressRule
   let effectClass: EffectClass
   let step: String
-  /// Address before the operator's overrides, without query.
+  /// Address before the operator's overrides; holes of path slots are still open, see `slotMark`.
   let target: TargetURL
+  /// What this request uses of earlier answers, by the names that the rule gives them.
+  let captures: [String: CapturedValue]
   let query: [HTTPCallParameters.Field]
   /// Names in lower case.
   let headers: [HTTPCallParameters.Field]
@@ -24,14 +27,24 @@ struct RequestPlan: Sendable {
     _ parameters: HTTPCallParameters,
     rule: EgressRule,
     scope: EgressScope,
-    media: [String: MediaFile]
+    media: [String: MediaFile],
+    captures: [String: CapturedValue] = [:]
   ) throws(EgressError) {
     self.rule = rule
+    self.captures = captures
     effectClass = try Self.effectClass(parameters, rule)
     step = try Self.step(parameters, rule, effectClass)
-    target = try Self.target(parameters, rule, scope)
-    for field in parameters.query where !rule.query.contains(field.name) {
-      throw Self.denied("the rule does not list this query key", "query", field.name)
+    target = try Self.target(parameters, rule, scope, captures)
+    for field in parameters.query {
+      guard rule.query.contains(field.name), !EgressRule.isReserved(query: field.name) else {
+        throw Self.denied("the rule does not list this query key", "query", field.name)
+      }
+      guard !EgressRule.isMethodOverride(name: field.name, value: field.value) else {
+        throw Self.denied("a request keeps the method of its rule", "query", field.name)
+      }
+      guard target.query.map({ !PercentEncoding.hasKey(field.name, in: $0) }) ?? true else {
+        throw Self.denied("the address has this key already", "query", field.name)
+      }
     }
     query = parameters.query
     headers = try Self.headers(parameters, rule)
@@ -80,10 +93,12 @@ struct RequestPlan: Sendable {
   private static func target(
     _ parameters: HTTPCallParameters,
     _ rule: EgressRule,
-    _ scope: EgressScope
+    _ scope: EgressScope,
+    _ captures: [String: CapturedValue]
   ) throws(EgressError) -> TargetURL {
     let base: TargetURL
     switch rule.origin {
+    case .capture(let name, let suffixes): base = try captured(captures[name], suffixes)
     case .fixed(let origin): base = try parse(origin, "the rule's origin")
     case .accountOrigin: base = try parse(scope.accountOrigin, "the account's origin")
     case .accountEndpoint: base = try parse(scope.accountEndpoint, "the account's endpoint")
@@ -99,6 +114,11 @@ struct RequestPlan: Sendable {
     for part in template.parts {
       switch part {
       case .literal(let text): path += text
+      case .parameter(let name) where rule.slots.contains { $0.place == .path(name) }:
+        guard !parameters.path.contains(where: { $0.name == name }) else {
+          throw denied("the host fills this parameter", "path", name)
+        }
+        path += slotMark(name)
       case .parameter(let name):
         guard let field = parameters.path.first(where: { $0.name == name }) else {
           throw EgressError(.invalidParams, "missing", field: "path.\(name)")
@@ -109,8 +129,23 @@ struct RequestPlan: Sendable {
     for field in parameters.path where !template.parameters.contains(field.name) {
       throw denied("the rule's path has no such parameter", "path", field.name)
     }
+    guard !TargetURL.hasDots(path) else {
+      throw EgressError(.invalidParams, "the path may not hold a segment of dots", field: "path")
+    }
     guard path.utf8.count <= 4_096 else { throw EgressError(.invalidParams, "the path is too long", field: "path") }
     return base.replacing(path: path, query: nil)
+  }
+
+  /// Stands in a path where a secret belongs; no plugin can write these bytes.
+  static func slotMark(_ name: String) -> String { "{\(name)}" }
+
+  private static func captured(_ value: CapturedValue?, _ suffixes: [String]) throws(EgressError) -> TargetURL {
+    // A stored address was checked when it was captured, and is checked again, because the rule may be another now.
+    guard let value, value.kind == .url, let text = value.value.revealText(),
+      let url = try? TargetURL(text, maximumBytes: TargetURL.longAddress), url.scheme == .https,
+      CaptureClause.matches(host: url.host, suffixes: suffixes)
+    else { throw EgressError(.egressDenied, "the captured address is not one that this rule may send to") }
+    return url
   }
 
   private static func parse(_ text: String?, _ what: String) throws(EgressError) -> TargetURL {
@@ -128,6 +163,7 @@ struct RequestPlan: Sendable {
     let isClean =
       (1...512).contains(value.utf8.count) && value != "." && value != ".."
       && value.utf8.allSatisfy { $0 > 0x1F && $0 != 0x7F && !"/\\%".utf8.contains($0) }
+      && !value.unicodeScalars.contains(where: Self.isLookalike)
     guard isClean else {
       throw EgressError(
         .invalidParams,
@@ -136,6 +172,16 @@ struct RequestPlan: Sendable {
       )
     }
     return PercentEncoding.encode(value)
+  }
+
+  /// Characters that a server which normalises Unicode turns into a dot, a slash or a backslash.
+  private static func isLookalike(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0x2024, 0x2025, 0x2026, 0x2044, 0x2215, 0x29F8, 0x29F9, 0x3002, 0xFE52, 0xFE68, 0xFF05, 0xFF0E, 0xFF0F, 0xFF3C,
+      0xFF61:
+      true
+    default: false
+    }
   }
 
   private static func headers(
@@ -165,7 +211,9 @@ struct RequestPlan: Sendable {
 
   /// Every plugin may say what it accepts; a content type is a plugin's to say only where the host does not know it.
   private static func isAllowed(header name: String, _ rule: EgressRule) -> Bool {
-    if rule.slots.contains(where: { $0.place == .header(name) }) || rule.idempotency?.slot == .header(name) {
+    if rule.slots.contains(where: { $0.place == .header(name) }) || rule.idempotency?.slot == .header(name)
+      || rule.signer?.headers.contains(name) == true
+    {
       return false
     }
     switch name {
@@ -183,6 +231,14 @@ struct RequestPlan: Sendable {
         field: "body"
       )
     }
+    for (name, value) in bodyFields(parameters.body) {
+      guard !EgressRule.isReserved(bodyField: name) else {
+        throw denied("credentials are the host's to fill", "body", name)
+      }
+      guard !EgressRule.isMethodOverride(name: name, value: value) else {
+        throw denied("a request keeps the method of its rule", "body", name)
+      }
+    }
     for place in rule.slots.map(\.place) + (rule.idempotency?.slot.map { [$0] } ?? []) {
       switch (place, parameters.body) {
       case (.form(let key), .form(let fields)) where fields.contains { $0.name == key }:
@@ -193,6 +249,21 @@ struct RequestPlan: Sendable {
         throw denied("the host fills this key", "query", key)
       default: break
       }
+    }
+  }
+
+  /// Fields of a form, texts of a multipart body and the top of a JSON object.
+  private static func bodyFields(_ body: HTTPCallParameters.Body) -> [(String, String)] {
+    switch body {
+    case .form(let fields): fields.map { ($0.name, $0.value) }
+    case .multipart(let parts):
+      parts.map { part in
+        if case .text(let text) = part.content { (part.name, text) } else { (part.name, "") }
+      }
+    case .json(let json):
+      // A body that is no object has no fields; a value that is no text overrides nothing.
+      ((try? json.object())?.all ?? []).map { ($0.0, (try? $0.1.string()) ?? "") }
+    case .none, .text, .media: []
     }
   }
 

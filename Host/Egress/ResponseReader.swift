@@ -3,7 +3,7 @@ import HTTPClient
 import JSONText
 import PluginManifest
 
-/// A complete answer after redaction: what the plugin may see and what the host keeps.
+/// A complete answer after captures and redaction: what the plugin may see and what the host keeps.
 struct ReadResponse: Sendable {
   let status: Int
   /// One line of JSON for the plugin.
@@ -12,90 +12,45 @@ struct ReadResponse: Sendable {
   let remoteID: String?
   let platformDate: Date?
   let rateLimit: RateLimitSnapshot?
+  let captures: [CapturedValue]
+  /// How often a live secret stood in the answer where no rule expects one.
   let redactions: Int
 
-  init(_ response: Response, rule: EgressRule, limits: RateLimitHeaders?, redactor: Redactor) {
-    let (bytes, found) = redactor.redact(response.body)
-    var redactions = found
-    let json = response.truncated ? nil : Self.json(bytes)
-    var headers = ResponseHeaders()
-    for name in rule.exposedHeaders {
-      let values = response.headers.values(of: name)
-      guard !values.isEmpty else { continue }
-      let (value, found) = redactor.redact(values.joined(separator: ", "))
+  init(_ response: Response, rule: EgressRule, limits: RateLimitHeaders?, reader: CaptureReader, redactor: Redactor) {
+    let reading = reader.read(response)
+    let echoes = reading.captures.isEmpty ? nil : Redactor(reading.captures.map(\.value))
+    var redactions = 0
+    func clean(_ bytes: [UInt8]) -> [UInt8] {
+      let (first, found) = redactor.redact(bytes)
       redactions += found
-      headers.fields.append((name, value))
+      // A captured value that stands in the answer a second time is no alarm, but is nobody's to see.
+      return echoes?.redact(first).bytes ?? first
+    }
+    let bytes = clean(reading.body)
+    let json = response.truncated ? nil : AnswerText.json(bytes)
+    var headers = ResponseHeaders()
+    for name in rule.exposedHeaders + reader.capturedHeaders where headers[name] == nil {
+      let values = reading.headers.values(of: name)
+      guard !values.isEmpty else { continue }
+      let value = clean(Array(values.joined(separator: ", ").utf8))
+      headers.fields.append((name, String(decoding: value, as: UTF8.self)))
     }
     status = response.status
     outcome = OutcomeRules.classify(status: response.status, body: json, clauses: rule.outcomes)
     let id =
-      outcome == .accepted ? OutcomeRules.remoteID(rule.remoteID, body: json, headers: response.headers) : nil
+      outcome == .accepted ? OutcomeRules.remoteID(rule.remoteID, body: json, headers: reading.headers) : nil
     remoteID = id.map { redactor.redact($0).text }
     platformDate = ResponseFacts.date(response.headers)
     rateLimit = ResponseFacts.rateLimit(limits, response.headers, receivedAt: response.lastByteAt.date)
-    result = Self.result(
+    captures = reading.captures
+    result = AnswerText.result(
       status: response.status,
       headers: headers,
+      captures: reading.captures,
       json: json,
       bytes: bytes,
       truncated: response.truncated
     )
     self.redactions = redactions
-  }
-
-  /// Longest text in an answer, counted with its escapes, so that a frame always fits.
-  private static let maximumText = 917_504
-  /// Leaves room for the message around the body within the depth of a frame.
-  private static let maximumDepth = 56
-
-  /// The body as one line of JSON; nil if it is none.
-  private static func json(_ bytes: [UInt8]) -> RawJSON? {
-    guard !bytes.isEmpty else { return nil }
-    var line = bytes
-    // In valid JSON a raw line end is white space; inside a string it makes the text invalid either way.
-    for index in line.indices where line[index] == 0x0A || line[index] == 0x0D { line[index] = 0x20 }
-    // A body that is not JSON is passed on as text.
-    guard let json = try? RawJSON(line, maximumDepth: maximumDepth) else { return nil }
-    return line == bytes || (try? RawJSON(bytes, maximumDepth: maximumDepth)) != nil ? json : nil
-  }
-
-  private static func result(
-    status: Int,
-    headers: ResponseHeaders,
-    json: RawJSON?,
-    bytes: [UInt8],
-    truncated: Bool
-  ) -> RawJSON {
-    var truncated = truncated
-    var writer = JSONWriter(capacity: bytes.count + 256)
-    writer.beginObject()
-    writer.field("status", status)
-    writer.object("headers") { writer in
-      for (name, value) in headers.fields { writer.field(name, value) }
-    }
-    if let json {
-      writer.field("json", json)
-    } else {
-      let (text, isCut) = fitted(String(decoding: bytes, as: UTF8.self))
-      truncated = truncated || isCut
-      writer.field("text", text)
-    }
-    writer.field("truncated", truncated)
-    writer.endObject()
-    return writer.finish()
-  }
-
-  /// Cuts a text whose escaped form would be too long for a frame.
-  private static func fitted(_ text: String) -> (String, Bool) {
-    if text.utf8.count <= maximumText / 6 { return (text, false) }
-    var size = 0
-    var end = text.unicodeScalars.startIndex
-    for index in text.unicodeScalars.indices {
-      let scalar = text.unicodeScalars[index]
-      size += scalar.value < 0x20 ? 6 : scalar == "\"" || scalar == "\\" ? 2 : UTF8.width(scalar)
-      if size > maximumText { return (String(text.unicodeScalars[..<end]), true) }
-      end = text.unicodeScalars.index(after: index)
-    }
-    return (text, false)
   }
 }

@@ -27,9 +27,9 @@ package struct TargetURL: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Reads an address strictly; the error says what is wrong without repeating the address.
-  package init(_ text: String) throws(TargetURLError) {
+  package init(_ text: String, maximumBytes: Int = 2_048) throws(TargetURLError) {
     let bytes = Array(text.utf8)
-    guard bytes.count <= 2_048 else { throw TargetURLError("is longer than 2048 bytes") }
+    guard bytes.count <= maximumBytes else { throw TargetURLError("is longer than \(maximumBytes) bytes") }
     guard bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"\\\"<>^`{}|#".utf8.contains($0) }) else {
       throw TargetURLError("holds a character that a URL may not hold, or a fragment")
     }
@@ -50,9 +50,7 @@ package struct TargetURL: Sendable, Equatable, CustomStringConvertible {
     let mark = tail.firstIndex(of: "?") ?? tail.endIndex
     let path = tail[..<mark].isEmpty ? "/" : String(tail[..<mark])
     try Self.checkEscapes(tail)
-    for segment in path.split(separator: "/") where Self.isDots(segment) {
-      throw TargetURLError("has a path segment of dots")
-    }
+    guard !Self.hasDots(path) else { throw TargetURLError("has a path segment of dots") }
     self.init(
       scheme: scheme,
       host: host,
@@ -74,7 +72,32 @@ package struct TargetURL: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Whether nothing but an origin is given.
-  var isOrigin: Bool { path == "/" && query == nil }
+  package var isOrigin: Bool { path == "/" && query == nil }
+
+  /// Where a `Location` header points from here; the fragment is dropped.
+  package func resolving(_ reference: String) throws(TargetURLError) -> TargetURL {
+    let text = String(reference.prefix { $0 != "#" })
+    let scheme = text.prefix { $0 != ":" && $0 != "/" && $0 != "?" }
+    if scheme.count < text.count, text[scheme.endIndex] == ":" {
+      let name = scheme.lowercased()
+      return try TargetURL(name + text[scheme.endIndex...], maximumBytes: Self.longAddress)
+    }
+    if text.hasPrefix("//") { return try TargetURL("\(self.scheme.rawValue):\(text)", maximumBytes: Self.longAddress) }
+    let place: String
+    if text.hasPrefix("/") {
+      place = text
+    } else if text.hasPrefix("?") {
+      place = path + text
+    } else if text.isEmpty {
+      place = query.map { "\(path)?\($0)" } ?? path
+    } else {
+      place = path[...(path.lastIndex(of: "/") ?? path.startIndex)] + text
+    }
+    return try TargetURL(origin + place, maximumBytes: Self.longAddress)
+  }
+
+  /// Addresses that servers make for uploads carry whole tokens.
+  package static let longAddress = 8_000
 
   /// The host as an address, if it is written as one.
   var literalAddress: IPAddress? { IPAddress(host) }
@@ -141,9 +164,15 @@ package struct TargetURL: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  private static func isDots(_ segment: Substring) -> Bool {
-    let plain = segment.lowercased().replacing("%2e", with: ".")
-    return plain == "." || plain == ".."
+  /// Whether a server could read a segment as the folder itself or the one above it.
+  ///
+  /// Parameters behind a semicolon do not count, for some servers drop them before they resolve dots.
+  static func hasDots(_ path: String) -> Bool {
+    let plain = path.lowercased().replacing("%2e", with: ".").replacing("%3b", with: ";")
+    return plain.split(separator: "/").contains { segment in
+      let name = segment.prefix { $0 != ";" }
+      return name == "." || name == ".."
+    }
   }
 }
 

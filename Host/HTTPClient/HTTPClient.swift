@@ -60,6 +60,8 @@ extension HTTPClient {
     package var maximumHeaderBytes = 32 << 10
     /// Bytes read and thrown away behind `maximumResponseBytes` before the request is given up as unknown.
     package var maximumDiscardedBytes = 8 << 20
+    /// How many times larger than its compressed form an answer may be, once it is over 256 KiB.
+    package var maximumExpansion: Int64 = 100
     /// A PEM file of certificate authorities in place of the system's.
     package var certificateAuthorities: String?
 

@@ -53,6 +53,8 @@ package enum Outcome: Sendable {
       case bodyUnreadable
       /// The client was shut down before the answer came.
       case shuttingDown
+      /// The receiver of the body wanted no more, or its transfer was stopped.
+      case stopped
       /// Any other failure of the library.
       case libraryFailure
     }

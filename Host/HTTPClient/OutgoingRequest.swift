@@ -27,6 +27,11 @@ package struct OutgoingRequest: Sendable {
   package var addressPolicy: @Sendable (SocketAddress) -> Bool
   /// The last check before a byte of the request can leave. Runs on the client's thread and must not block.
   package var beforeFirstByte: @Sendable () -> Bool
+  /// Takes the body as it arrives; nil collects it.
+  package var receiver: (any ResponseReceiver)?
+  /// The longest silence of an answer that a receiver takes, in whole seconds; time in which it takes nothing does not
+  /// count. Nil for no bound but `timeout`.
+  package var silence: Duration?
 
   package init(
     method: String,
@@ -38,7 +43,9 @@ package struct OutgoingRequest: Sendable {
     maximumResponseBytes: Int = 1 << 20,
     replayPolicy: ReplayPolicy = .once,
     addressPolicy: @escaping @Sendable (SocketAddress) -> Bool,
-    beforeFirstByte: @escaping @Sendable () -> Bool = { true }
+    beforeFirstByte: @escaping @Sendable () -> Bool = { true },
+    receiver: (any ResponseReceiver)? = nil,
+    silence: Duration? = nil
   ) {
     self.method = method
     self.url = url
@@ -50,6 +57,8 @@ package struct OutgoingRequest: Sendable {
     self.replayPolicy = replayPolicy
     self.addressPolicy = addressPolicy
     self.beforeFirstByte = beforeFirstByte
+    self.receiver = receiver
+    self.silence = silence
   }
 }
 

@@ -8,7 +8,10 @@ enum RequestCheck {
     guard isAddress(request.url) else { return "the address is not an absolute http or https URL" }
     guard request.timeout > .zero, request.connectTimeout > .zero else { return "a timeout is not positive" }
     guard request.maximumResponseBytes >= 0 else { return "the response limit is negative" }
+    var size = request.method.utf8.count + request.url.utf8.count
     for (name, value) in request.headers {
+      size += name.utf8.count + value.utf8.count + 4
+      guard size <= maximumHeaderBytes else { return "the header is longer than 16384 bytes" }
       guard !name.isEmpty, name.utf8.allSatisfy(isToken) else { return "a header name is not a token" }
       guard value.utf8.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7f) }) else {
         return "a header value has a control character"
@@ -23,6 +26,9 @@ enum RequestCheck {
     }
     return nil
   }
+
+  /// What every server takes, with room for the fields that the client adds.
+  private static let maximumHeaderBytes = 16_384
 
   private static let ownHeaders: Set<String> = [
     "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",

@@ -7,12 +7,18 @@ internal import CCurl
   let easy: UnsafeMutableRawPointer
   private let configuration: HTTPClient.Configuration
   private let sockets: SocketTable
+  /// Passes what steers the transfer with this number on to its thread.
+  private let steer: @Sendable (UInt64, TransferControl.Command) -> Void
 
+  /// Names the request in flight, for those who steer it.
+  private(set) var number: UInt64 = 0
   private(set) var submission: Submission?
   private var headerList: UnsafeMutablePointer<curl_slist>?
   private var body: BodySource?
   private var boundary: String?
   private var head: ResponseHead
+  /// Whether the receiver takes the body.
+  private var isReceiving = false
   private var received: [UInt8] = []
   private var receivedCount = 0
   private var prerequests = 0
@@ -24,8 +30,13 @@ internal import CCurl
   private var end = TransferEnd(code: CURLE_OK)
 
   /// Returns nil if there is no memory for a handle.
-  init?(configuration: HTTPClient.Configuration, sockets: SocketTable) {
+  init?(
+    configuration: HTTPClient.Configuration,
+    sockets: SocketTable,
+    steer: @escaping @Sendable (UInt64, TransferControl.Command) -> Void
+  ) {
     guard let easy = unsafe curl_easy_init() else { return nil }
+    self.steer = steer
     unsafe self.easy = easy
     self.configuration = configuration
     self.sockets = sockets
@@ -38,8 +49,9 @@ internal import CCurl
   }
 
   /// Prepares the handle for `submission`; false means `finish` can be called at once.
-  func begin(_ submission: Submission) -> Bool {
+  func begin(_ submission: Submission, number: UInt64) -> Bool {
     self.submission = submission
+    self.number = number
     startedAt = .now
     do {
       body = try openBody(submission.request.body)
@@ -74,10 +86,15 @@ internal import CCurl
   }
 
   /// Ends the request and empties the handle for the next one; the handle must not be in the multi handle any more.
-  func finish(_ code: CURLcode, shuttingDown: Bool = false) -> (outcome: Outcome, submission: Submission)? {
+  func finish(
+    _ code: CURLcode,
+    shuttingDown: Bool = false,
+    stopped: Bool = false
+  ) -> (outcome: Outcome, submission: Submission)? {
     guard let submission else { return nil }
     if end.code == CURLE_OK { end.code = code }
     end.shuttingDown = shuttingDown
+    if stopped { end.stopped = true }
     end.headComplete = head.isComplete
     let outcome = makeOutcome(lastByteAt: .now)
     clear()
@@ -136,6 +153,7 @@ internal import CCurl
     body = nil
     boundary = nil
     head = ResponseHead(maximumBytes: configuration.maximumHeaderBytes)
+    isReceiving = false
     received = []
     receivedCount = 0
     prerequests = 0
@@ -209,16 +227,29 @@ extension Transfer {
 
   /// Takes one header line; false gives the request up.
   func takeHeader(_ line: [UInt8]) -> Bool {
+    let wasComplete = head.isComplete
     guard head.consume(line[...]) else {
       end.headRefused = true
       return false
     }
+    if head.isComplete, !wasComplete, let receiver = submission?.request.receiver {
+      let (number, steer) = (number, steer)
+      let control = TransferControl { steer(number, $0) }
+      isReceiving = receiver.begin(status: head.status, headers: head.headers, control: control)
+    }
     return true
   }
 
-  /// Takes bytes of the answer's body; false gives the request up.
-  @unsafe func takeBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard let submission else { return false }
+  /// Takes bytes of the answer's body.
+  @unsafe func takeBody(_ bytes: UnsafeRawBufferPointer) -> ResponseIntake {
+    guard let submission else { return .stop }
+    if isReceiving, let receiver = submission.request.receiver {
+      let intake = receiver.take(unsafe Array(bytes))
+      if case .stop = intake { end.stopped = true }
+      if case .taken = intake { receivedCount += bytes.count }
+      guard mayExpand(to: receivedCount) else { return .stop }
+      return intake
+    }
     let limit = submission.request.maximumResponseBytes
     let room = limit - received.count
     unsafe received.append(contentsOf: bytes.prefix(room))
@@ -226,8 +257,22 @@ extension Transfer {
     let (cap, overflow) = limit.addingReportingOverflow(configuration.maximumDiscardedBytes)
     guard overflow || receivedCount <= cap else {
       end.responseTooLarge = true
+      return .stop
+    }
+    return mayExpand(to: receivedCount) ? .taken : .stop
+  }
+
+  /// Whether so many decompressed bytes are in proportion to what came over the wire.
+  private func mayExpand(to count: Int) -> Bool {
+    guard count > Self.freeExpansion else { return true }
+    let (allowed, overflow) = unsafe TransferOptions.downloaded(of: easy)
+      .multipliedReportingOverflow(by: configuration.maximumExpansion)
+    guard overflow || Int64(count) <= allowed else {
+      end.responseTooLarge = true
       return false
     }
     return true
   }
+
+  private static let freeExpansion = 256 << 10
 }

@@ -89,7 +89,11 @@ internal import Glibc
   context: UnsafeMutableRawPointer?
 ) -> Int {
   let bytes = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
-  return unsafe transfer(context)?.takeBody(bytes) == true ? bytes.count : refused
+  switch unsafe transfer(context)?.takeBody(bytes) {
+  case .taken: return bytes.count
+  case .later: return Int(CURL_WRITEFUNC_PAUSE)
+  case .stop, nil: return refused
+  }
 }
 
 /// Any count other than the one offered ends the transfer; -1 is never an offered count, 0 could be.

@@ -16,6 +16,8 @@ struct TransferEnd {
   var responseTooLarge = false
   var headRefused = false
   var shuttingDown = false
+  /// Whether the receiver of the body, or whoever steers it, ended the transfer.
+  var stopped = false
 
   enum Class: Equatable {
     case response
@@ -27,7 +29,7 @@ struct TransferEnd {
   var outcomeClass: Class {
     guard byteMayHaveLeft else { return .notSent(notSentReason) }
     // The library reports success for a header that is cut off in the middle of a line.
-    if code == CURLE_OK, headComplete, !shuttingDown { return .response }
+    if code == CURLE_OK, headComplete, !shuttingDown, !stopped { return .response }
     return .unknown(unknownReason)
   }
 
@@ -53,6 +55,7 @@ struct TransferEnd {
     if replayRefused { return .replayRefused }
     if bodyUnreadable { return .bodyUnreadable }
     if responseTooLarge { return .responseTooLarge }
+    if stopped { return .stopped }
     if headRefused { return .malformedResponse }
     return switch code {
     case CURLE_OPERATION_TIMEDOUT: .timeout

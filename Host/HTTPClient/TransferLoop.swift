@@ -9,6 +9,8 @@ internal import Synchronization
 @safe final class TransferLoop: @unchecked Sendable {
   private struct Inbox {
     var submissions: [Submission] = []
+    /// What receivers want of transfers, by the transfers' numbers.
+    var commands: [(number: UInt64, command: TransferControl.Command)] = []
     var stopAt: ContinuousClock.Instant?
     var ended = false
     var endWaiters: [CheckedContinuation<Void, Never>] = []
@@ -24,6 +26,7 @@ internal import Synchronization
   private let sockets = SocketTable()
   private var waiting: [Submission] = []
   private var waitingIndex = 0
+  private var lastNumber: UInt64 = 0
 
   private static let libraryStarted = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
   private static let maximumFree = 256
@@ -91,6 +94,15 @@ internal import Synchronization
     }
   }
 
+  /// Hands a receiver's wish to the thread.
+  private func steer(_ number: UInt64, _ command: TransferControl.Command) {
+    inbox.withLock { inbox in
+      guard !inbox.ended else { return }
+      inbox.commands.append((number, command))
+      if inbox.commands.count == 1 { wake() }
+    }
+  }
+
   private func wake() {
     unsafe curl_multi_wakeup(multi)
   }
@@ -106,10 +118,14 @@ extension TransferLoop {
   /// Works until stopped.
   fileprivate func run() {
     while true {
-      let (submissions, stopAt) = inbox.withLock { inbox in
-        defer { inbox.submissions = [] }
-        return (inbox.submissions, inbox.stopAt)
+      let (submissions, commands, stopAt) = inbox.withLock { inbox in
+        defer {
+          inbox.submissions = []
+          inbox.commands = []
+        }
+        return (inbox.submissions, inbox.commands, inbox.stopAt)
       }
+      for (number, command) in commands { obey(command, number) }
       waiting.append(contentsOf: submissions)
       startWaiting()
       var running: Int32 = 0
@@ -142,16 +158,35 @@ extension TransferLoop {
   }
 
   private func start(_ submission: Submission) {
-    guard let transfer = free.popLast() ?? Transfer(configuration: configuration, sockets: sockets) else {
+    let steer: @Sendable (UInt64, TransferControl.Command) -> Void = { [weak self] in self?.steer($0, $1) }
+    lastNumber += 1
+    guard
+      let transfer = free.popLast() ?? Transfer(configuration: configuration, sockets: sockets, steer: steer)
+    else {
       let failure = Outcome.NotSent(reason: .libraryFailure, detail: "No memory for a handle")
       submission.continuation.resume(returning: .notSent(failure))
       return
     }
-    guard transfer.begin(submission), unsafe curl_multi_add_handle(multi, transfer.easy) == CURLM_OK else {
+    guard transfer.begin(submission, number: lastNumber), unsafe curl_multi_add_handle(multi, transfer.easy) == CURLM_OK
+    else {
       end(transfer, code: CURLE_FAILED_INIT)
       return
     }
     active[ObjectIdentifier(transfer)] = transfer
+  }
+
+  /// Does what a receiver wants of its transfer, if that is still in flight.
+  private func obey(_ command: TransferControl.Command, _ number: UInt64) {
+    guard let transfer = active.values.first(where: { $0.number == number }) else { return }
+    switch command {
+    case .resume:
+      // A failure shows as the end of the transfer, which `collect` finds.
+      unsafe curl_easy_pause(transfer.easy, CURLPAUSE_CONT)
+    case .stop:
+      unsafe curl_multi_remove_handle(multi, transfer.easy)
+      active[ObjectIdentifier(transfer)] = nil
+      end(transfer, code: CURLE_ABORTED_BY_CALLBACK, stopped: true)
+    }
   }
 
   private func collect() {
@@ -171,8 +206,8 @@ extension TransferLoop {
     }
   }
 
-  private func end(_ transfer: Transfer, code: CURLcode, shuttingDown: Bool = false) {
-    let ended = transfer.finish(code, shuttingDown: shuttingDown)
+  private func end(_ transfer: Transfer, code: CURLcode, shuttingDown: Bool = false, stopped: Bool = false) {
+    let ended = transfer.finish(code, shuttingDown: shuttingDown, stopped: stopped)
     if free.count < Self.maximumFree { free.append(transfer) }
     if let ended { ended.submission.continuation.resume(returning: ended.outcome) }
   }

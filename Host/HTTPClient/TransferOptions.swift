@@ -72,6 +72,10 @@ internal import CCurl
     set(CURLOPT_URL, request.url)
     set(CURLOPT_TIMEOUT_MS, Self.milliseconds(request.timeout))
     set(CURLOPT_CONNECTTIMEOUT_MS, Self.milliseconds(request.connectTimeout))
+    if let silence = request.silence {
+      set(CURLOPT_LOW_SPEED_LIMIT, 1)
+      set(CURLOPT_LOW_SPEED_TIME, max(1, Self.milliseconds(silence) / 1_000))
+    }
     setBody(request, length: bodyLength)
     for (name, value) in request.headers {
       add(value.isEmpty ? "\(name);" : "\(name): \(value)")
@@ -149,6 +153,12 @@ internal import CCurl
     let (milliseconds, overflow) = Int(seconds).multipliedReportingOverflow(by: 1_000)
     guard !overflow, milliseconds < Int(Int32.max) - 1_000 else { return Int(Int32.max) - 1 }
     return max(1, milliseconds + Int(attoseconds / 1_000_000_000_000_000))
+  }
+
+  /// Bytes of the body that have come over the wire, before decompression.
+  @unsafe static func downloaded(of easy: UnsafeMutableRawPointer) -> Int64 {
+    var count: curl_off_t = 0
+    return unsafe CCurl_getOffset(easy, CURLINFO_SIZE_DOWNLOAD_T, &count) == CURLE_OK ? Int64(count) : 0
   }
 
   /// Reads the times of the transfer that has just ended on `easy`.

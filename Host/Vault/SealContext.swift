@@ -12,6 +12,8 @@ package enum SealKind: UInt8, Sendable, CaseIterable {
   case spoolRecord = 6
   /// An address captured from an answer that works like a secret.
   case capturedURL = 7
+  /// A token captured from an answer.
+  case capturedSecret = 8
 }
 
 /// The place a sealed value belongs to. It is authenticated with the value, so a blob opens in its own place only.

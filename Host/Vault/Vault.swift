@@ -25,6 +25,12 @@ package final class Vault: Sendable {
     return try Envelope.seal(secret, context: context, key: dataKey.key, keyID: dataKey.id)
   }
 
+  /// Takes the site's data key in hand, for sealing something that is still to come.
+  package func sealer(site: Int64) async throws(VaultError) -> Sealer {
+    let dataKey = try await dataKeys.primary(site: site)
+    return Sealer(site: site, key: dataKey.key, keyID: dataKey.id)
+  }
+
   /// Opens a blob that was sealed for this very place.
   ///
   /// - Throws: `unreadable` for any other blob; `database` if the key cannot be read now.

@@ -20,6 +20,12 @@ final class LoopbackServer: Sendable {
     case hangUp
     /// Sends part of an answer and hangs up.
     case cutAnswer(Int)
+    /// Sends these bytes one after the other, as they are, and hangs up.
+    case raw([[UInt8]])
+    /// Sends an event stream piece by piece; waits for the gate between pieces, if there is one, and hangs up.
+    case events([String], gate: Gate? = nil)
+    /// Sends an event over and over until the client goes away; counts the bytes.
+    case endless(event: String, Sent)
   }
 
   let port: Int
@@ -79,6 +85,22 @@ final class LoopbackServer: Sendable {
     while let request = next(client, &buffer) {
       received.withLock { $0.append(request) }
       switch react(request) {
+      case .raw(let pieces):
+        for piece in pieces where !write(client, piece) { return }
+        return
+      case .events(let pieces, let gate):
+        write(client, "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for piece in pieces {
+          gate?.wait()
+          write(client, piece)
+        }
+        return
+      case .endless(let event, let sent):
+        write(client, "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        let bytes = Array(event.utf8)
+        while write(client, bytes) { sent.add(bytes.count) }
+        sent.end()
+        return
       case .hangUp: return
       case .cutAnswer(let status):
         write(client, "HTTP/1.1 \(status) X\r\ncontent-length: 100\r\n\r\n{\"data\":")
@@ -122,14 +144,47 @@ final class LoopbackServer: Sendable {
   }
 
   private func write(_ client: Int32, _ text: String) {
-    let bytes = Array(text.utf8)
+    _ = write(client, Array(text.utf8))
+  }
+
+  private func write(_ client: Int32, _ bytes: [UInt8]) -> Bool {
     var sent = 0
     while sent < bytes.count {
       let count = unsafe bytes.withUnsafeBytes { buffer in
         unsafe send(client, buffer.baseAddress?.advanced(by: sent), buffer.count - sent, Int32(MSG_NOSIGNAL))
       }
-      guard count > 0 else { return }
+      guard count > 0 else { return false }
       sent += count
     }
+    return true
+  }
+}
+
+/// A gate between a server's thread, which blocks, and a test, which opens it.
+final class Gate: Sendable {
+  private let semaphore = DispatchSemaphore(value: 0)
+
+  func open() { semaphore.signal() }
+
+  /// Blocks the calling thread, at most ten seconds.
+  func wait() { _ = semaphore.wait(timeout: .now() + 10) }
+}
+
+/// What an endless answer has sent, and that its client went away.
+final class Sent: Sendable {
+  private let bytes = Mutex(0)
+  private let stream: AsyncStream<Void>
+  private let continuation: AsyncStream<Void>.Continuation
+
+  init() {
+    (stream, continuation) = AsyncStream.makeStream()
+  }
+
+  func add(_ count: Int) { bytes.withLock { $0 += count } }
+  func end() { continuation.yield() }
+  var count: Int { bytes.withLock { $0 } }
+
+  func ended() async {
+    for await _ in stream { return }
   }
 }

@@ -10,6 +10,8 @@ struct CallTable<Call> {
   static var maximumRequests: Int { 1_024 }
   /// Requests of the plugin that may be open for one call.
   static var maximumRequestsPerCall: Int { 64 }
+  /// Bytes of the plugin's open requests.
+  static var maximumRequestBytes: Int { 8 << 20 }
 
   private struct Entry {
     let call: Call
@@ -44,16 +46,25 @@ struct CallTable<Call> {
     /// Tell the plugin to give the call up.
     case cancel(Int64)
     case fail(Call, PluginFailure)
+
+    /// Whether a call ended.
+    var isEnd: Bool {
+      if case .fail = self { true } else { false }
+    }
   }
 
   private var entries: [Int64: Entry] = [:]
-  private var abandoned: Set<Int64> = []
-  /// The plugin's open requests and the calls they belong to.
-  private var requests: [Int64: Int64] = [:]
+  private var abandoned: [Int64: Call] = [:]
+  /// The plugin's open requests, the calls they belong to and their size.
+  private var requests: [Int64: (call: Int64, bytes: Int)] = [:]
+  private var requestBytes = 0
   private(set) var answered = 0
   private var highestNumber: Int64 = 0
 
   var count: Int { entries.count }
+
+  /// Whether the plugin waits for an answer of the host.
+  var hasOpenRequests: Bool { !requests.isEmpty }
 
   /// Whether so many calls are unanswered past their time that the process should be ended.
   var isStuck: Bool { abandoned.count >= Self.stuckCalls }
@@ -77,19 +88,20 @@ struct CallTable<Call> {
       answered += 1
       return .open(entry.call, pendingFailure: entry.pendingFailure)
     }
-    return abandoned.remove(number) == nil ? .unknown : .late
+    return abandoned.removeValue(forKey: number) == nil ? .unknown : .late
   }
 
   /// Finds the call that a request of the plugin belongs to.
-  mutating func route(request id: Int64, call name: String) -> Routed {
+  mutating func route(request id: Int64, call name: String, bytes: Int = 0) -> Routed {
     guard requests[id] == nil else { return .duplicate }
     guard let number = Self.number(of: name), number <= highestNumber else { return .unknown }
     guard let entry = entries[number] else { return .finished }
-    guard requests.count < Self.maximumRequests, entry.openRequests < Self.maximumRequestsPerCall else {
-      return .overloaded
-    }
+    guard requests.count < Self.maximumRequests, entry.openRequests < Self.maximumRequestsPerCall,
+      requestBytes + bytes <= Self.maximumRequestBytes
+    else { return .overloaded }
     entries[number]?.openRequests += 1
-    requests[id] = number
+    requests[id] = (number, bytes)
+    requestBytes += bytes
     return .open(entry.call)
   }
 
@@ -97,8 +109,9 @@ struct CallTable<Call> {
   ///
   /// - Returns: Whether it was open, so that it is answered once.
   mutating func close(request id: Int64) -> Bool {
-    guard let number = requests.removeValue(forKey: id) else { return false }
-    entries[number]?.openRequests -= 1
+    guard let request = requests.removeValue(forKey: id) else { return false }
+    entries[request.call]?.openRequests -= 1
+    requestBytes -= request.bytes
     return true
   }
 
@@ -119,7 +132,7 @@ struct CallTable<Call> {
     for (number, entry) in entries where entry.expiry <= now {
       if let failure = entry.pendingFailure {
         entries[number] = nil
-        abandoned.insert(number)
+        abandoned[number] = entry.call
         expiries.append(.fail(entry.call, failure))
       } else {
         _ = cancel(number, failure: .deadlineExceeded, now: now)
@@ -130,13 +143,16 @@ struct CallTable<Call> {
   }
 
   /// Takes out every call, because the process is gone.
-  mutating func removeAll() -> [Call] {
+  ///
+  /// - Returns: The calls that were open, and those that were given up and never answered.
+  mutating func removeAll() -> (open: [Call], abandoned: [Call]) {
     defer {
       entries = [:]
       requests = [:]
-      abandoned = []
+      requestBytes = 0
+      abandoned = [:]
     }
-    return entries.values.map(\.call)
+    return (entries.values.map(\.call), Array(abandoned.values))
   }
 
   /// The number in a call's name.

@@ -10,6 +10,9 @@ final class Mailbox: Sendable {
 
   private let state = Mutex(State())
 
+  /// Whether the last message has not come yet.
+  var isOpen: Bool { state.withLock { $0.last == nil } }
+
   /// Adds a message; after the last one nothing is added any more.
   func deliver(_ message: PluginMessage) {
     let waiter: CheckedContinuation<PluginMessage, Never>? = state.withLock { state in

@@ -10,14 +10,34 @@ package final class PluginCall: Sendable {
   /// Version of the plugin that answers.
   package let pluginVersion: String
   let number: Int64
-  let mailbox = Mailbox()
+  /// What it is done for.
+  let job: String?
+  private let mailbox = Mailbox()
   private let process: PluginProcess
+  private let onEnd: (@Sendable (PluginMessage) -> Void)?
 
-  init(number: Int64, process: PluginProcess, pluginVersion: String) {
+  /// - Parameter onEnd: Called when the plugin answered or gave up the call, not when the process died under it.
+  init(
+    number: Int64,
+    process: PluginProcess,
+    pluginVersion: String,
+    job: String? = nil,
+    onEnd: (@Sendable (PluginMessage) -> Void)? = nil
+  ) {
     self.number = number
     id = "c\(number)"
     self.process = process
     self.pluginVersion = pluginVersion
+    self.job = job
+    self.onEnd = onEnd
+  }
+
+  /// Whether its last message has not come yet.
+  var isOpen: Bool { mailbox.isOpen }
+
+  func deliver(_ message: PluginMessage) {
+    mailbox.deliver(message)
+    if let onEnd, message.isLast, !message.isCrash { onEnd(message) }
   }
 
   /// Waits for the next message. The last message is returned again by every later call.
@@ -40,6 +60,11 @@ package final class PluginCall: Sendable {
   /// Answers a request with an error.
   package func refuse(_ request: PluginRequest, error: ProtocolError) {
     process.refuse(request.id, error: error)
+  }
+
+  /// Tells the plugin something that it does not answer. Without effect when the plugin is gone.
+  package func notify(_ method: String, params: RawJSON) {
+    process.notify(method, params: params)
   }
 
   /// Asks the plugin to give the call up. Its last message comes within two seconds; a result that is on its way is

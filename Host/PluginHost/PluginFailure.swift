@@ -12,6 +12,12 @@ package enum PluginFailure: Error, Sendable, Equatable {
   case startFailed(String)
   /// The plugin failed and is started again after this time.
   case backingOff(retryAfter: Duration)
+  /// The plugin failed too often and is not started before this time.
+  case quarantined(String, retryAfter: Duration)
+  /// The version that the work began on is not there any more.
+  case versionGone(String)
+  /// Processes of the plugin died under this very job, so it is not given to them again.
+  case jobParked(String)
   /// Too many calls are open, or the plugin does not read fast enough.
   case overloaded
   /// The host is stopping.
@@ -38,7 +44,8 @@ package enum PluginFailure: Error, Sendable, Equatable {
   /// Whether the plugin may have seen the call. When false, nothing of it can have happened.
   package var mayHaveRun: Bool {
     switch self {
-    case .notInstalled, .methodNotDeclared, .requestTooLarge, .startFailed, .backingOff, .overloaded, .shuttingDown:
+    case .notInstalled, .methodNotDeclared, .requestTooLarge, .startFailed, .backingOff,
+      .quarantined, .versionGone, .jobParked, .overloaded, .shuttingDown:
       false
     case .connectionLost, .protocolViolation, .deadlineExceeded, .cancelled, .remote:
       true
@@ -48,8 +55,9 @@ package enum PluginFailure: Error, Sendable, Equatable {
   /// When trying again makes sense, where that is known.
   package var retryAfter: Duration? {
     switch self {
-    case .backingOff(let retryAfter): retryAfter
+    case .backingOff(let retryAfter), .quarantined(_, let retryAfter): retryAfter
     case .overloaded: .seconds(1)
+    case .versionGone: .zero
     case .remote(let error): error.retryAfterMs.map { .milliseconds($0) }
     default: nil
     }
@@ -62,7 +70,8 @@ package enum PluginFailure: Error, Sendable, Equatable {
 
   private var errorKind: ErrorKind {
     switch self {
-    case .notInstalled, .startFailed, .backingOff: .quarantined
+    case .notInstalled, .startFailed, .backingOff, .quarantined, .versionGone: .quarantined
+    case .jobParked: .jobParked
     case .methodNotDeclared: .methodNotFound
     case .requestTooLarge: .frameTooLarge
     case .overloaded: .overloaded
@@ -84,6 +93,10 @@ extension PluginFailure: CustomStringConvertible {
     case .requestTooLarge(let bytes): "the request of \(bytes) bytes is longer than a frame may be"
     case .startFailed(let reason): "the plugin could not be started: \(reason)"
     case .backingOff(let after): "the plugin failed and is started again in \(after)"
+    case .quarantined(let reason, let after):
+      "the plugin is in quarantine (\(reason)) and is tried again in \(after)"
+    case .versionGone(let version): "version \(version) of the plugin, on which this began, is not installed any more"
+    case .jobParked(let reason): "the plugin died of this job more than once, so it is not tried again: \(reason)"
     case .overloaded: "the plugin has too many open calls"
     case .shuttingDown: "the host is stopping"
     case .connectionLost(let reason): "the plugin died during the call: \(reason)"
@@ -91,6 +104,21 @@ extension PluginFailure: CustomStringConvertible {
     case .deadlineExceeded: "the plugin did not answer in time"
     case .cancelled: "the call was cancelled"
     case .remote(let error): "the plugin answered with an error: \(error)"
+    }
+  }
+}
+
+extension ErrorKind {
+  /// The host's own word for a job under which plugins die; never on the wire.
+  fileprivate static let jobParked = ErrorKind(rawValue: "jobParked")
+}
+
+extension PluginStopReason {
+  /// What the open calls of the process end with.
+  var failure: PluginFailure {
+    switch self {
+    case .protocolViolation(let text): .protocolViolation(text)
+    default: .connectionLost("\(self)")
     }
   }
 }

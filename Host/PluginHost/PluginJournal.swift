@@ -17,11 +17,13 @@ final class PluginJournal: Sendable {
   }
 
   private let logger: Logger
+  private let counters: PluginCounters
   private let budgets: Mutex<Budgets>
 
   /// - Parameter logger: Has the plugin's id among its fields.
-  init(logger: Logger) {
+  init(logger: Logger, counters: PluginCounters) {
     self.logger = logger
+    self.counters = counters
     let now = ContinuousClock.now
     budgets = Mutex(
       Budgets(
@@ -33,10 +35,29 @@ final class PluginJournal: Sendable {
   }
 
   /// A line of standard output that is no message.
-  func note(stray prefix: [UInt8]) {
-    guard let dropped = admit({ $0.stray.admit(now: .now) }) else { return }
+  ///
+  /// - Returns: Whether it was kept.
+  func note(stray prefix: [UInt8]) -> Bool {
+    counters.change { $0.strayLines += 1 }
+    guard let dropped = admit({ $0.stray.admit(now: .now) }) else { return false }
     let line = String(decoding: prefix, as: UTF8.self)
     logger.warning("Plugin wrote a stray line to its output", fields(["line": line], dropped: dropped))
+    return true
+  }
+
+  /// Bytes of standard error that were read.
+  ///
+  /// - Returns: How many lines of them may be logged.
+  func note(errorBytes count: Int) -> Int {
+    counters.change { $0.errorBytes += count }
+    return budgets.withLock { $0.error.left(now: .now) }
+  }
+
+  /// Lines of standard error that nobody looked at.
+  func note(droppedErrorLines count: Int) {
+    guard count > 0 else { return }
+    counters.change { $0.dropped += count }
+    budgets.withLock { $0.error.drop(count) }
   }
 
   /// A line of standard error.
@@ -90,6 +111,8 @@ final class PluginJournal: Sendable {
   }
 
   private func admit(_ ask: (inout Budgets) -> Int?) -> Int? {
-    budgets.withLock { ask(&$0) }
+    let answer = budgets.withLock { ask(&$0) }
+    if answer == nil { counters.change { $0.dropped += 1 } }
+    return answer
   }
 }

@@ -16,6 +16,11 @@ package enum PluginMessage: Sendable, Equatable {
     case .result, .failed: true
     }
   }
+
+  /// Whether the call ended because the process did.
+  var isCrash: Bool {
+    if case .failed(let failure) = self { failure.isCrash } else { false }
+  }
 }
 
 /// A request of a plugin, made for one of the host's calls.

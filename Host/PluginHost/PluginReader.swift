@@ -20,27 +20,35 @@ struct PluginReader: ~Copyable {
   private let handshakeNumber: Int64
   private let report: @Sendable (PluginProcess.Report) -> Void
   private let journal: PluginJournal
+  private let log: FrameLog
+  private var flood = FloodBudget(now: .now)
   private var frames = FrameReader(maximumFrameBytes: PluginReader.maximumFrameBytes)
-  private var buffer = [UInt8](repeating: 0, count: PluginReader.chunkBytes)
-  private var isReady = false
-  private var hasFault = false
+  private var buffer: [UInt8] = []
+  private var isReady: Bool
+  private(set) var hasFault = false
 
+  /// - Parameter isReady: Whether the handshake is done already.
   init(
     process: PluginProcess,
     handshake: Handshake,
     handshakeNumber: Int64,
     journal: PluginJournal,
+    log: FrameLog,
+    isReady: Bool = false,
     report: @escaping @Sendable (PluginProcess.Report) -> Void
   ) {
     self.process = process
     self.handshake = handshake
     self.handshakeNumber = handshakeNumber
     self.journal = journal
+    self.log = log
+    self.isReady = isReady
     self.report = report
   }
 
   /// Runs until everything the process will ever say was read.
   consuming func run() {
+    buffer = [UInt8](repeating: 0, count: Self.chunkBytes)
     process.send(
       Frame.request(id: handshakeNumber, method: InitializeRequest.method, params: handshake.request)
     )
@@ -70,9 +78,7 @@ struct PluginReader: ~Copyable {
   }
 
   private func finish() {
-    for line in process.consumeError(nil) {
-      journal.note(errorLine: line)
-    }
+    if let line = process.finishErrors() { journal.note(errorLine: line) }
     report(.outputEnded)
   }
 
@@ -101,23 +107,35 @@ struct PluginReader: ~Copyable {
     case .nothing: return true
     case .end: return false
     case .bytes(let count):
-      var events: [FrameReader.Event] = []
       // A second reference, not a copy: reading it does not overlap with changing `self`.
       let bytes = buffer
-      frames.consume(bytes.span.extracting(0..<count)) { events.append($0) }
-      for event in events where !hasFault {
-        handle(event)
-      }
+      consume(bytes, count: count)
       return true
+    }
+  }
+
+  /// Takes what the plugin wrote.
+  mutating func consume(_ bytes: [UInt8], count: Int? = nil) {
+    let count = count ?? bytes.count
+    let now = ContinuousClock.now
+    process.noteSign(now)
+    spend(count, now, "lines on standard output that are no messages")
+    var events: [FrameReader.Event] = []
+    frames.consume(bytes.span.extracting(0..<count)) { events.append($0) }
+    for event in events where !hasFault {
+      handle(event)
     }
   }
 
   /// Reads once; false when there is nothing to read now or ever.
   private mutating func readErrors(_ descriptor: Int32?) -> Bool {
     guard case .bytes(let count) = Self.read(descriptor, into: &buffer) else { return false }
-    for line in process.consumeError(buffer[..<count]) {
-      journal.note(errorLine: line)
-    }
+    spend(count, .now, "standard error")
+    let wanted = journal.note(errorBytes: count)
+    let (lines, more) = process.consumeError(buffer[..<count], wanted: wanted)
+    for line in lines { journal.note(errorLine: line) }
+    journal.note(droppedErrorLines: more)
+    spend((lines.count + more) * FloodBudget.lineCost, .now, "standard error")
     return true
   }
 
@@ -130,16 +148,14 @@ struct PluginReader: ~Copyable {
     for expiry in due.expiries {
       switch expiry {
       case .cancel(let number): process.sendCancel(number)
-      case .fail(let call, let failure): call.mailbox.deliver(.failed(failure))
+      case .fail(let call, let failure): call.deliver(.failed(failure))
       }
     }
-    if due.isStuck {
-      fault(.connectionLost("it left \(CallTable<PluginCall>.stuckCalls) calls unanswered past their time"))
-    }
+    if let found = due.fault { fault(found) }
     var next = due.alarm
     if let limit = process.outbox.blockedSince.map({ $0 + Self.longestBlock }) {
       if limit <= now {
-        fault(.connectionLost("it has not read its input for \(Self.longestBlock)"))
+        fault(.unresponsive("it has not read its input for \(Self.longestBlock)"))
       } else {
         next = min(next ?? limit, limit)
       }
@@ -149,10 +165,16 @@ struct PluginReader: ~Copyable {
     return Int32(clamping: now.duration(to: next).wholeMilliseconds + 1)
   }
 
-  private mutating func fault(_ failure: PluginFailure) {
+  private mutating func fault(_ reason: PluginStopReason) {
     guard !hasFault else { return }
     hasFault = true
-    report(.faulted(failure))
+    report(.faulted(reason))
+  }
+
+  /// Notes bytes that may turn out to belong to no call.
+  private mutating func spend(_ count: Int, _ now: ContinuousClock.Instant, _ what: String) {
+    guard !flood.spend(count, now: now) else { return }
+    fault(.flood("\(what), more than the host can read"))
   }
 
   private mutating func violation(_ reason: String) {
@@ -163,39 +185,44 @@ struct PluginReader: ~Copyable {
 
   private mutating func handle(_ event: FrameReader.Event) {
     switch event {
-    case .stray(let prefix): journal.note(stray: prefix)
+    case .stray(let prefix):
+      spend(FloodBudget.lineCost, .now, "lines on standard output that are no messages")
+      if journal.note(stray: prefix) { log.record(.fromPlugin, prefix) }
     case .malformed(let error): violation("a line that begins with { is not JSON: \(error)")
     case .overflow(let limit): violation("a line is longer than \(limit) bytes")
     case .frame(let frame):
+      log.record(.fromPlugin, frame.bytes)
       do {
-        handle(try Envelope(frame))
+        handle(try Envelope(frame), size: frame.bytes.count + 1)
       } catch {
         violation("a message is not JSON-RPC 2.0: \(error)")
       }
     }
   }
 
-  private mutating func handle(_ envelope: Envelope) {
+  private mutating func handle(_ envelope: Envelope, size: Int) {
     switch envelope {
     case .response(handshakeNumber, let result) where !isReady:
       finishHandshake(problem: handshake.problem(with: result))
     case .failure(handshakeNumber, let error) where !isReady:
       finishHandshake(problem: handshake.problem(with: error))
     case .response(let id, let result):
-      finishCall(id, .result(result))
+      flood.refund(size)
+      if !process.takeControl(id, error: nil) { finishCall(id, .result(result)) }
     case .failure(let id?, let error):
-      finishCall(id, .failed(.remote(error)))
+      flood.refund(size)
+      if !process.takeControl(id, error: error) { finishCall(id, .failed(.remote(error))) }
     case .failure(nil, let error):
       violation("it could not read a message of the host: \(error)")
     case .request(let id, let method, let params):
-      isReady ? route(id, method, params) : violation("it sent \(method) before the handshake")
+      isReady ? route(id, method, params, size: size) : violation("it sent \(method) before the handshake")
     case .notification(let method, let params):
       journal.note(notification: method, params: params)
     }
   }
 
-  private mutating func finishHandshake(problem: String?) {
-    if let problem { return fault(.startFailed(problem)) }
+  private mutating func finishHandshake(problem: PluginStopReason?) {
+    if let problem { return fault(problem) }
     isReady = true
     process.send(Frame.notification(method: InitializedNotification.method, params: InitializedNotification()))
     process.open()
@@ -205,7 +232,7 @@ struct PluginReader: ~Copyable {
   private mutating func finishCall(_ number: Int64, _ message: PluginMessage) {
     switch process.takeAnswered(number) {
     case .open(let call, let pendingFailure):
-      call.mailbox.deliver(Self.last(message, pendingFailure: pendingFailure))
+      call.deliver(Self.last(message, pendingFailure: pendingFailure))
     case .late:
       journal.noteLateAnswer()
     case .unknown:
@@ -219,7 +246,7 @@ struct PluginReader: ~Copyable {
     return error.kind == .cancelled || error.kind == .deadlineExceeded ? .failed(pendingFailure) : message
   }
 
-  private mutating func route(_ id: Int64, _ method: String, _ params: RawJSON) {
+  private mutating func route(_ id: Int64, _ method: String, _ params: RawJSON, size: Int) {
     guard method.hasPrefix("host/") else {
       return refuse(id, ProtocolError(.methodNotFound, "the host has no method \(method)"))
     }
@@ -229,9 +256,10 @@ struct PluginReader: ~Copyable {
     } catch {
       return refuse(id, ProtocolError(.invalidParams, "\(error)", field: "call"))
     }
-    switch process.route(request: id, call: name) {
+    switch process.route(request: id, call: name, bytes: size) {
     case .open(let call):
-      call.mailbox.deliver(.request(PluginRequest(id: id, method: method, params: params)))
+      flood.refund(size)
+      call.deliver(.request(PluginRequest(id: id, method: method, params: params)))
     case .finished:
       refuse(id, ProtocolError(.invalidParams, "the call \(name) is over", field: "call"))
     case .overloaded:

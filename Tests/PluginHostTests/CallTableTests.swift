@@ -123,7 +123,7 @@ import Testing
   @Test func cutsLinesWhereverTheChunksEnd() {
     var stream = ErrorStream()
     var lines: [String] = []
-    for byte in Array("one\ntwo\n\nthree".utf8) { lines += stream.consume([byte]) }
+    for byte in Array("one\ntwo\n\nthree".utf8) { lines += stream.consume([byte]).lines }
     #expect(lines == ["one", "two", ""])
     #expect(stream.finish() == "three")
     #expect(stream.finish() == nil)
@@ -137,9 +137,23 @@ import Testing
     #expect(stream.lastLines.last?.hasPrefix("999 ") == true)
   }
 
+  @Test func cutsNoMoreLinesThanAreWanted() {
+    var stream = ErrorStream()
+    let (lines, more) = stream.consume(ArraySlice("a\nb\nc\n\nd".utf8), wanted: 2)
+    #expect(lines == ["a", "b"])
+    #expect(more == 2)
+    #expect(stream.lastLines == ["a", "b", "c", "", "d"])
+  }
+
+  @Test func aMillionEmptyLinesStaySmall() {
+    var stream = ErrorStream()
+    for _ in 0..<16 { _ = stream.consume(ArraySlice(repeating: 0x0A, count: 65_536), wanted: 0) }
+    #expect(stream.lastLines.count == ErrorStream.keptBytes)
+  }
+
   @Test func cutsALineWithoutAnEnd() {
     var stream = ErrorStream()
     for _ in 0..<100 { _ = stream.consume(ArraySlice(repeating: 0x61, count: 65_536)) }
-    #expect(stream.consume([0x0A]).first?.utf8.count == ErrorStream.maximumLineBytes)
+    #expect(stream.consume([0x0A]).lines.first?.utf8.count == ErrorStream.maximumLineBytes)
   }
 }

@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (#"result 1 '{}'; next"#, "cannot be read"),
+    (#"next; result "$id" '{}'; next"#, "cannot be read"),
     (#"next; result "$id" '{"protocol":"9.0","plugin":{"id":"test","version":"1.0.0"},"methods":[]}'; next"#, "9.0"),
     (#"next; result "$id" '{"protocol":"1.0","plugin":{"id":"evil","version":"1.0.0"},"methods":[]}'; next"#, "evil"),
     (
@@ -90,9 +90,12 @@ import Testing
   func aBadStartSaysWhy(script: String, reason: String) async throws {
     try await withPlugin(shakesHands: false, script) { plugin async throws in
       let error = await #expect(throws: PluginFailure.self) { try await plugin.begin() }
-      guard case .startFailed(let text) = error else { throw Unexpected() }
-      #expect(text.contains(reason) || error?.description.contains(reason) == true || reason == "output ended")
+      guard case .quarantined(let text, let after) = error else { throw Unexpected() }
+      #expect(text.contains(reason))
+      #expect(after > .seconds(200))
       #expect(error?.mayHaveRun == false)
+      #expect(try plugin.status.state == .quarantined)
+      #expect(try plugin.status.quarantine?.reason.description == text)
     }
   }
 

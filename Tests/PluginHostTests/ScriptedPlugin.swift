@@ -31,11 +31,13 @@ struct ScriptedPlugin {
     result() { say '{"jsonrpc":"2.0","id":'"$1"',"result":'"$2"'}'; }
     """#
 
-  private static let handshake = #"""
+  private static func handshake(id: String = "test", version: String = "1.0.0") -> String {
+    #"""
     next
-    result "$id" '{"protocol":"1.0","plugin":{"id":"test","version":"1.0.0","sdk":"sh/1"},"methods":["\#(methods.joined(separator: #"",""#))"]}'
+    result "$id" '{"protocol":"1.0","plugin":{"id":"\#(id)","version":"\#(version)","sdk":"sh/1"},"methods":["\#(methods.joined(separator: #"",""#))"]}'
     next
     """#
+  }
 
   /// - Parameters:
   ///   - shakesHands: Whether the script starts after a good handshake.
@@ -45,13 +47,7 @@ struct ScriptedPlugin {
     let directory = FileManager.default.temporaryDirectory.path + "/plugin-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     let path = directory + "/plugin"
-    let script = "#!/bin/sh\n" + Self.library + "\n" + (shakesHands ? Self.handshake + "\n" : "") + body + "\n"
-    // Written by a child: a file that this process has open for writing cannot be executed.
-    let writing = try await spawner.output(
-      of: SpawnRequest(executable: "/bin/sh", arguments: ["-c", "cat > \"$0\" && chmod 755 \"$0\"", path]),
-      input: Array(script.utf8)
-    )
-    try #require(writing.status.isSuccess)
+    try await Self.write(body, handshake: shakesHands ? Self.handshake() : "", to: path, spawner)
     let log = MemorySink()
     self.log = log
     self.spawner = spawner
@@ -68,6 +64,33 @@ struct ScriptedPlugin {
     )
   }
 
+  /// Writes one version of a plugin that shakes hands and then runs the script.
+  static func install(
+    _ script: String,
+    id: String,
+    version: String = "1.0.0",
+    claims: String? = nil,
+    shakesHands: Bool = true,
+    in directory: String,
+    _ spawner: Spawner,
+    watch: InstalledPlugin.LimitWatch? = nil
+  ) async throws -> InstalledPlugin {
+    let path = directory + "/\(id)-\(version)"
+    let handshake = shakesHands ? Self.handshake(id: id, version: claims ?? version) : ""
+    try await write(script, handshake: handshake, to: path, spawner)
+    return InstalledPlugin(manifest: try manifest(id: id, version: version), executable: path, watch: watch)
+  }
+
+  private static func write(_ body: String, handshake: String, to path: String, _ spawner: Spawner) async throws {
+    let script = "#!/bin/sh\n" + library + "\n" + handshake + "\n" + body + "\n"
+    // Written by a child: a file that this process has open for writing cannot be executed.
+    let writing = try await spawner.output(
+      of: SpawnRequest(executable: "/bin/sh", arguments: ["-c", "cat > \"$0\" && chmod 755 \"$0\"", path]),
+      input: Array(script.utf8)
+    )
+    try #require(writing.status.isSuccess)
+  }
+
   /// Ends the plugin and removes the script.
   func remove() async throws {
     for supervisor in [host.status().first?.pid].compactMap(\.self) {
@@ -79,7 +102,7 @@ struct ScriptedPlugin {
   func begin(
     _ method: String = "post/publish",
     _ params: RawJSON = .emptyObject,
-    deadline: Duration = .seconds(30)
+    deadline: Duration = .seconds(300)
   ) async throws(PluginFailure) -> PluginCall {
     try await host.begin(method, plugin: "test", params: params, attempt: 1, deadline: deadline)
   }
@@ -87,7 +110,7 @@ struct ScriptedPlugin {
   /// Makes a call and returns its last message; requests of the plugin are answered with `answer`.
   func call(
     _ params: RawJSON = .emptyObject,
-    deadline: Duration = .seconds(30),
+    deadline: Duration = .seconds(300),
     answer: RawJSON = .emptyObject
   ) async throws -> PluginMessage {
     let call = try await begin("post/publish", params, deadline: deadline)
@@ -104,13 +127,19 @@ struct ScriptedPlugin {
     get throws { try #require(host.status().first) }
   }
 
-  static func manifest(startMilliseconds: Int = 5_000, inFlight: Int = 256) throws -> PluginManifest {
+  static func manifest(
+    id: String = "test",
+    version: String = "1.0.0",
+    startMilliseconds: Int = 5_000,
+    inFlight: Int = 256
+  ) throws -> PluginManifest {
+    let alias = id == "test" ? #""probe""# : ""
     let list = methods.map { "\"\($0)\"" }.joined(separator: ",")
     return try PluginManifest.parse(
       Array(
         """
-        {"schema": "rostrum-plugin/1", "id": "test", "name": "Test", "aliases": ["probe"], "kind": "platform",
-         "version": "1.0.0", "description": "A plugin of the tests.", "license": "Apache-2.0",
+        {"schema": "rostrum-plugin/1", "id": "\(id)", "name": "Test", "aliases": [\(alias)], "kind": "platform",
+         "version": "\(version)", "description": "A plugin of the tests.", "license": "Apache-2.0",
          "protocol": {"min": "1.0", "max": "1.0"}, "executable": "plugin-test", "methods": [\(list)], "input": [],
          "secrets": {}, "account": {"fields": []}, "egress": [],
          "reconcile": {"absence": "never", "settleMs": 0}, "rateLimits": [],

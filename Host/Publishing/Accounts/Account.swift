@@ -14,6 +14,8 @@ package struct Account: Sendable {
   package let url: String?
   /// The address that the user gave when connecting, for platforms that have one.
   package let endpoint: String?
+  /// Scheme, host and port that the user gave when connecting, for platforms that run on servers of many owners.
+  package let origin: String?
   package let capabilities: RawJSON?
   package let secrets: [String: Secret]
 
@@ -27,6 +29,7 @@ package struct Account: Sendable {
     handle: String?,
     url: String?,
     endpoint: String?,
+    origin: String? = nil,
     capabilities: RawJSON?,
     secrets: [String: Secret]
   ) {
@@ -39,6 +42,7 @@ package struct Account: Sendable {
     self.handle = handle
     self.url = url
     self.endpoint = endpoint
+    self.origin = origin
     self.capabilities = capabilities
     self.secrets = secrets
   }
@@ -50,7 +54,7 @@ package struct Account: Sendable {
       writer.field("name", name)
       writer.field("handle", handle)
       writer.field("url", url)
-      writer.field("origin", endpoint)
+      writer.field("origin", origin ?? endpoint)
       writer.field("capabilities", capabilities)
     }
   }

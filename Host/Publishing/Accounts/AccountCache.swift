@@ -19,7 +19,7 @@ package final class AccountCache: Sendable {
   private static let capacity = 20_000
   private let entries = Mutex<[Int64: Entry]>([:])
   private let pool: Pool
-  private let vault: Vault
+  let vault: Vault
 
   package init(pool: Pool, vault: Vault) {
     self.pool = pool
@@ -40,7 +40,7 @@ package final class AccountCache: Sendable {
     let rows = try await pool.query(
       """
       SELECT site_id, platform, lane_id, account_id, account_name, account_handle, account_url, endpoint,
-        capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at
+        origin, capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at
       FROM platform_connections WHERE id = \(connection) AND deleted_at IS NULL
       """
     )
@@ -66,6 +66,7 @@ package final class AccountCache: Sendable {
       handle: try row.get("account_handle"),
       url: try row.get("account_url"),
       endpoint: try row.get("endpoint"),
+      origin: try row.get("origin"),
       capabilities: try row.get("capabilities", as: String?.self).map { try RawJSON(text: $0) },
       secrets: secrets
     )

@@ -20,6 +20,9 @@ package struct AccountCaller: Sendable {
     self.logger = logger
   }
 
+  /// Which servers the host may talk to.
+  var policy: AddressPolicy { egress.addressPolicy }
+
   /// The longest that a person waits for a platform.
   private static let patience: Duration = .seconds(30)
 
@@ -32,6 +35,7 @@ package struct AccountCaller: Sendable {
       connection: account.connectionID,
       pluginID: manifest.id,
       requestKey: UUID().uuidString.lowercased(),
+      accountOrigin: account.origin,
       accountEndpoint: account.endpoint
     )
     do {
@@ -40,28 +44,32 @@ package struct AccountCaller: Sendable {
         plugin: manifest.id,
         params: parameters,
         attempt: 1,
-        deadline: Self.patience
+        deadline: Self.patience,
+        pinnedVersion: "\(manifest.version)"
       )
+      let desk = EgressDesk(
+        egress: egress,
+        call: EgressDesk.Call(
+          method: method,
+          manifest: manifest,
+          scope: scope,
+          secrets: AccountSecrets(account: account),
+          journal: AccountCallJournal(),
+          deadline: deadline
+        ),
+        notify: { call.notify(EgressDesk.notification, params: $0) }
+      )
+      defer { desk.finish() }
       while true {
         switch await call.next() {
         case .result(let result): return result
         case .failed(let failure): throw failure
         case .request(let request):
-          guard request.method == "host/http" else {
+          guard let answer = await desk.answer(request.method, request.params) else {
             let message = "The host does not answer \(request.method) here"
             call.refuse(request, error: ProtocolError(.capabilityDenied, message))
             continue
           }
-          let answer = await egress.perform(
-            request.params,
-            method: method,
-            manifest: manifest,
-            scope: scope,
-            secrets: AccountSecrets(account: account),
-            journal: AccountCallJournal(),
-            media: NoMedia(),
-            deadline: deadline
-          )
           switch answer.reply {
           case .result(let result): call.answer(request, result: result)
           case .error(let error): call.refuse(request, error: ProtocolError(error))
@@ -76,6 +84,13 @@ package struct AccountCaller: Sendable {
   /// A problem of the account in words for the person who connects it.
   private static func refusal(_ problem: DeliveryProblem) -> PublishingError {
     let text = problem.userMessage ?? problem.message
+    if problem.kind == EgressError.Kind.ssrfBlocked.rawValue {
+      let advice = "The host does not send to this address: \(text). An operator allows it with ROSTRUM_EGRESS_ALLOW"
+      return PublishingError(.invalid, "address_not_allowed", advice, field: "fields.endpoint")
+    }
+    if problem.kind == EgressError.Kind.upstreamUnreachable.rawValue {
+      return PublishingError(.unavailable, "platform_unavailable", "The address can not be reached: \(text)")
+    }
     switch problem.retry {
     case .reauth:
       return PublishingError(.refusedByPlatform, "credentials_refused", text, field: "credentials")

@@ -9,9 +9,14 @@ struct AccountSecrets: SecretSource {
     guard scope.connection == account.connectionID, scope.site == account.siteID else {
       throw EgressError(.capabilityDenied, "The request is for another account")
     }
-    guard let secret = account.secrets[name] else {
+    guard let secret = account.secrets[name], !secret.isEmpty else {
       throw EgressError(.authExpired, "The account has no “\(name)”; connect it again")
     }
     return secret
+  }
+
+  func all(for scope: EgressScope) async throws -> [Secret] {
+    guard scope.connection == account.connectionID, scope.site == account.siteID else { return [] }
+    return Array(account.secrets.values)
   }
 }

@@ -77,7 +77,7 @@ package struct ConnectionService: Sendable {
       )
     }
     let (secrets, generated) = try Self.secrets(request.credentials, manifest: manifest)
-    let endpoint = try Self.endpoint(request.fields, manifest: manifest)
+    let fields = try AccountAddresses(request.fields, manifest: manifest, policy: caller.policy)
     let rows = try await pool.query("SELECT nextval(pg_get_serial_sequence('platform_connections', 'id')) AS id")
     guard let id = try rows.first?.get("id", as: Int64.self) else {
       throw PublishingError(.unavailable, "no_id", "The database gave no number")
@@ -91,7 +91,8 @@ package struct ConnectionService: Sendable {
       name: "",
       handle: nil,
       url: nil,
-      endpoint: endpoint,
+      endpoint: fields.endpoint,
+      origin: fields.origin,
       capabilities: nil,
       secrets: secrets
     )
@@ -276,9 +277,10 @@ package struct ConnectionService: Sendable {
         try await tx.execute(
           """
           INSERT INTO platform_connections (id, site_id, platform, account_id, account_name, account_handle,
-            account_url, endpoint, capabilities, sealed_credentials, key_id, lane_id, connected_by, last_validated_at)
+            account_url, endpoint, origin, capabilities, sealed_credentials, key_id, lane_id, connected_by,
+            last_validated_at)
           VALUES (\(id), \(site), \(manifest.id), \(identity.id), \(identity.name), \(identity.handle),
-            \(identity.url), \(draft.endpoint), \(capabilities.map { JSONB(text: $0.text) }), \(sealed.bytes),
+            \(identity.url), \(draft.endpoint), \(draft.origin), \(capabilities.map { JSONB(text: $0.text) }), \(sealed.bytes),
             \(sealed.keyID), \(lane), \(request.userID), now())
           """
         )
@@ -339,39 +341,6 @@ package struct ConnectionService: Sendable {
     }
     return (all, generated)
   }
-
-  private static func endpoint(_ fields: [String: String], manifest: PluginManifest) throws -> String? {
-    let known = Set(manifest.accountFields.map(\.name))
-    for name in fields.keys.sorted() where !known.contains(name) {
-      let allowed = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
-      throw PublishingError(
-        .invalid,
-        "unknown",
-        "fields.\(name) is not known; \(manifest.name) takes \(allowed)",
-        field: "fields.\(name)"
-      )
-    }
-    for field in manifest.accountFields where field.isRequired && (fields[field.name] ?? "").isEmpty {
-      throw PublishingError(
-        .invalid,
-        "missing",
-        "fields.\(field.name) is missing; needed is: \(field.label)",
-        field: "fields.\(field.name)"
-      )
-    }
-    guard let endpoint = fields["endpoint"] ?? fields["origin"] else { return nil }
-    guard let url = URL(string: endpoint), url.scheme == "https" || url.scheme == "http", url.host() != nil,
-      url.user() == nil, endpoint.utf8.count <= 2048
-    else {
-      throw PublishingError(
-        .invalid,
-        "notAllowed",
-        "fields.endpoint is “\(endpoint.prefix(200))”; allowed is an http or https address without user name",
-        field: "fields.endpoint"
-      )
-    }
-    return endpoint
-  }
 }
 
 extension Account {
@@ -386,6 +355,7 @@ extension Account {
       handle: handle,
       url: url,
       endpoint: endpoint,
+      origin: origin,
       capabilities: capabilities,
       secrets: secrets
     )
@@ -402,6 +372,7 @@ extension Account {
       handle: identity.handle,
       url: identity.url,
       endpoint: endpoint,
+      origin: origin,
       capabilities: capabilities,
       secrets: secrets
     )

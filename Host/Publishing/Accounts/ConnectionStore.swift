@@ -11,6 +11,8 @@ package struct Connection: Sendable, Equatable {
   package var accountHandle: String?
   package var accountURL: String?
   package var endpoint: String?
+  /// The server that the user gave, for platforms that run on many.
+  package var origin: String?
   /// active, expired, revoked or error.
   package var status: String
   package var statusReason: String?
@@ -29,7 +31,7 @@ package struct ConnectionStore: Sendable {
   package init() {}
 
   private static let columns: SQL = """
-    c.id, c.site_id, c.platform, c.account_id, c.account_name, c.account_handle, c.account_url, c.endpoint, c.status,
+    c.id, c.site_id, c.platform, c.account_id, c.account_name, c.account_handle, c.account_url, c.endpoint, c.origin, c.status,
     c.status_reason, c.capabilities::text AS capabilities, c.expires_at, c.last_validated_at, c.last_used_at,
     c.created_at, c.updated_at
     """
@@ -71,6 +73,7 @@ package struct ConnectionStore: Sendable {
       accountHandle: try row.get("account_handle"),
       accountURL: try row.get("account_url"),
       endpoint: try row.get("endpoint"),
+      origin: try row.get("origin"),
       status: try row.get("status"),
       statusReason: try row.get("status_reason"),
       capabilities: try row.get("capabilities"),

@@ -5,8 +5,8 @@ package import Postgres
 
 /// What people do to deliveries: withdraw them, ask for another try, answer what nobody else can know.
 package struct DeliveryControl: Sendable {
-  private let pool: Pool
-  private let queue: JobQueue
+  let pool: Pool
+  let queue: JobQueue
   private let maximumAttempts: Int
 
   package init(pool: Pool, queue: JobQueue, maximumAttempts: Int) {
@@ -176,6 +176,16 @@ package struct DeliveryControl: Sendable {
       priority: .urgent,
       maximumAttempts: maximumAttempts
     )
+    let deleted = try await tx.query(
+      "SELECT FROM deliveries d JOIN posts p ON p.id = d.post_id WHERE d.id = \(id) AND p.deleted_at IS NOT NULL"
+    )
+    guard deleted.isEmpty else {
+      throw PublishingError(
+        .conflict,
+        "post_deleted",
+        "The post of delivery \(id) was deleted and is not sent any more"
+      )
+    }
     let takesNewest = state == .failed
     let answers = try await tx.batch([
       """

@@ -125,10 +125,14 @@ package struct Dispatcher: Sendable {
       },
       warnings: Self.warnings(request.options)
     )
-    try await pool.batch(
-      inserts(request, dispatched, entries: entries, ids: ids) + record(dispatched),
-      scope: .owner
-    )
+    let inserts = try inserts(request, dispatched, entries: entries, ids: ids) + record(dispatched)
+    do throws(PostgresError) {
+      try await pool.batch(inserts, scope: .owner)
+    } catch {
+      // The post was deleted after it was read, so there is no distribution that the deliveries could belong to.
+      guard error.constraint == "deliveries_distribution_id_fkey" else { throw error }
+      throw PublishingError.notFound("post", request.postID, field: "postId")
+    }
     queue.wake(dueAt: due)
     return dispatched
   }
@@ -329,8 +333,9 @@ package struct Dispatcher: Sendable {
       """
       INSERT INTO distributions (id, site_id, post_id, post_version, options, scheduled_for, created_by)
       OVERRIDING SYSTEM VALUE
-      VALUES (\(id), \(site), \(request.postID), \(version), \(JSONB(text: request.options.text)),
-        \(request.scheduledFor), \(request.userID))
+      SELECT \(id), \(site), p.id, \(version), \(JSONB(text: request.options.text)), \(request.scheduledFor),
+        \(request.userID)
+      FROM posts p WHERE p.id = \(request.postID) AND p.deleted_at IS NULL FOR SHARE
       """,
       """
       INSERT INTO deliveries (id, site_id, distribution_id, connection_id, target_id, lane_id, platform, post_id,

@@ -137,12 +137,6 @@ package struct PostStore: Sendable {
     ).map(Self.post)
   }
 
-  /// Hides a post. Its versions stay for the deliveries that used them.
-  package func delete(_ id: Int64, in tx: Transaction) async throws {
-    let count = try await tx.execute("UPDATE posts SET deleted_at = now() WHERE id = \(id) AND deleted_at IS NULL")
-    if count == 0 { throw PublishingError.notFound("post", id) }
-  }
-
   // MARK: Rows
 
   private func insertVersion(

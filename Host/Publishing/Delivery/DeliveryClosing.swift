@@ -11,8 +11,9 @@ package enum DeliveryClosing {
       """,
       """
       INSERT INTO outbox (site_id, kind, subject_id, data)
-      SELECT d.site_id, 'delivery.' || s.state, d.id, jsonb_build_object('id', d.id, 'distributionId',
-        d.distribution_id, 'connectionId', d.connection_id, 'platform', d.platform, 'state', s.state)
+      SELECT d.site_id, 'delivery.' || s.state, d.id, jsonb_strip_nulls(jsonb_build_object('id', d.id,
+        'distributionId', d.distribution_id, 'connectionId', d.connection_id, 'platform', d.platform,
+        'state', s.state, 'error', d.error))
       FROM closed c JOIN deliveries d ON d.id = c.job_id CROSS JOIN LATERAL (SELECT \(fragment: state) AS state) s
       WHERE c.kind = 'delivery' AND d.ended_as IS NULL
       """,

@@ -1,3 +1,4 @@
+import Egress
 import FoundationEssentials
 import JSONText
 package import JobQueue
@@ -34,7 +35,7 @@ package struct DeliveryHandler: JobHandler {
   private func attempt(_ job: ClaimedJob) async throws -> JobOutcome {
     let task = try DeliveryTask(row: job.row)
     if task.endedAs != nil { return .finished() }
-    guard let manifest = tools.plugins.manifest(for: task.platform) else {
+    guard let current = tools.plugins.manifest(for: task.platform) else {
       let problem = DeliveryProblem(
         kind: "quarantined",
         retry: .upgrade,
@@ -55,19 +56,20 @@ package struct DeliveryHandler: JobHandler {
       return end(DeliveryEnd(.failed, problem: problem), of: job, since: task)
     }
     tools.hint(task, "sending")
-    let session = try await session(task, job: job, account: account, manifest: manifest)
+    let session = try await session(task, job: job, account: account, current: current)
     let move = try await session.run()
-    return try await outcome(of: move, job: job, task: task, isLive: session.journal.current.hasAcceptedCommit)
+    return try await outcome(of: move, session)
   }
 
   private func session(
     _ task: DeliveryTask,
     job: ClaimedJob,
     account: Account,
-    manifest: PluginManifest
+    current: PluginManifest
   ) async throws -> DeliverySession {
     let records = task.hasEffects ? try await tools.store.records(of: task.id) : []
     let stored = task.hasEffects ? try await tools.store.inputs(of: task.id, run: task.run) : nil
+    let manifest = version(for: task, startedOn: stored?.pluginVersion, records: records, current: current)
     let variant =
       if let stored { try RunVariant(stored) } else {
         RunVariant(try await compose(task, manifest), startedAt: Date())
@@ -84,6 +86,21 @@ package struct DeliveryHandler: JobHandler {
       journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, tools: tools),
       tools: tools
     )
+  }
+
+  /// The plugin version of the attempt: the one for new calls, unless a commit of the run is open or accepted. Then only
+  /// the version that asked for it can go on; when that is gone, the session reconciles and never replays.
+  private func version(
+    for task: DeliveryTask,
+    startedOn version: String?,
+    records: [EffectRecord],
+    current: PluginManifest
+  ) -> PluginManifest {
+    let isPinned = records.contains {
+      $0.effectClass == .commit && $0.key.run == task.run && ($0.isOpenCommit || $0.outcome == .accepted)
+    }
+    guard isPinned, let version, version != "\(current.version)" else { return current }
+    return tools.plugins.manifest(for: task.platform, version: version) ?? current
   }
 
   private func compose(_ task: DeliveryTask, _ manifest: PluginManifest) async throws -> Variant {
@@ -103,21 +120,18 @@ package struct DeliveryHandler: JobHandler {
 
   // MARK: Moves
 
-  private func outcome(
-    of move: NextMove,
-    job: ClaimedJob,
-    task: DeliveryTask,
-    isLive: Bool
-  ) async throws -> JobOutcome {
-    let mark = isLive ? MarkLive(lease: job.lease) : nil
+  private func outcome(of move: NextMove, _ session: DeliverySession) async throws -> JobOutcome {
+    let (job, task) = (session.job, session.task)
+    let version = "\(session.manifest.version)"
+    let mark = session.journal.current.hasAcceptedCommit ? MarkLive(lease: job.lease) : nil
     switch move {
     case .end(let result):
       if result.reauthorize { try await tools.store.markExpired(task.connectionID, why: result.problem?.message) }
-      return end(result, of: job, since: task)
+      return end(result, of: job, since: task, on: version)
     case .again(let delay, let counted, let problem):
       tools.hint(task, "retrying", problem: problem)
       guard counted else { return .snoozed(for: .seconds(delay ?? 15), with: mark) }
-      if job.isLastAttempt { return end(DeliveryEnd(.failed, problem: problem), of: job, since: task) }
+      if job.isLastAttempt { return end(DeliveryEnd(.failed, problem: problem), of: job, since: task, on: version) }
       return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: mark)
     case .holdAccount(let delay, let problem):
       tools.hint(task, "retrying", problem: problem)
@@ -133,14 +147,20 @@ package struct DeliveryHandler: JobHandler {
     }
   }
 
-  private func end(_ end: DeliveryEnd, of job: ClaimedJob, since task: DeliveryTask?) -> JobOutcome {
+  /// - Parameter version: The plugin version that was asked last; nil when none was.
+  private func end(
+    _ end: DeliveryEnd,
+    of job: ClaimedJob,
+    since task: DeliveryTask?,
+    on version: String? = nil
+  ) -> JobOutcome {
     .finished(
       with: EndDelivery(
         lease: job.lease,
         end: end,
         attempts: job.attempt,
         latency: task.map { Date().timeIntervalSince($0.scheduledFor) },
-        pluginVersion: task.flatMap { tools.plugins.manifest(for: $0.platform) }.map { "\($0.version)" }
+        pluginVersion: version
       )
     )
   }

@@ -7,6 +7,8 @@ import PluginHost
 import PluginManifest
 import PluginProtocol
 
+import struct Egress.HTTPAnswer
+
 /// One attempt at one delivery, from the claimed job to the next move of the queue.
 struct DeliverySession: Sendable {
   let task: DeliveryTask
@@ -28,12 +30,18 @@ struct DeliverySession: Sendable {
   /// Runs the attempt.
   func run() async throws -> NextMove {
     if let end = try await endWithoutCall() { return .end(end) }
-    if !journal.current.openCommits.isEmpty, !mayResend, let move = try await reconcile() { return move }
+    if !journal.current.openCommits.isEmpty, !mayResend {
+      if let move = try await reconcile() { return move }
+      // What was open is certainly not out. What was accepted before it still can not be replayed by another version.
+      if let end = try await endWithoutCall() { return .end(end) }
+    }
     var replays = 0
     while true {
       let end = try await publish()
       if journal.hasLostDatabase { return .check(after: 1) }
-      if case .pluginLost = end, replays < Self.maximumReplays, !journal.needsReconcile, journal.refusal == nil {
+      if case .pluginLost(let problem) = end, problem.retry != .after, replays < Self.maximumReplays,
+        !journal.needsReconcile, journal.refusal == nil
+      {
         // The plugin died, not the delivery: it is started again and answered from the journal.
         replays += 1
         try await journal.reload()
@@ -69,9 +77,13 @@ struct DeliverySession: Sendable {
     message: "A request got no answer; it goes out again under the same key"
   )
 
-  /// Whether the open commits may simply be sent again: the platform knows our key, and a day has not passed.
+  /// Whether the run began on another version of the plugin than the one that is asked now.
+  private var isOtherVersion: Bool { startedVersion.map { $0 != "\(manifest.version)" } ?? false }
+
+  /// Whether the open commits may simply be sent again: the platform knows our key, a day has not passed, and the
+  /// version that sent them is there to do it.
   private var mayResend: Bool {
-    age < EndPolicy(maximumAttempts: job.maximumAttempts).patience
+    !isOtherVersion && age < EndPolicy(maximumAttempts: job.maximumAttempts).patience
       && journal.current.canResend(rules: manifest.rules.mapValues { EffectRule($0) }, at: Date())
   }
 
@@ -82,7 +94,6 @@ struct DeliverySession: Sendable {
 
   /// The end of a delivery that is out and can not be replayed. Forgets what another plugin version prepared.
   private func endWithoutCall() async throws -> DeliveryEnd? {
-    let isOtherVersion = startedVersion.map { $0 != "\(manifest.version)" } ?? false
     if journal.current.openCommits.isEmpty {
       // A commit that a look-up or a person confirmed needs no call.
       if let confirmed = journal.current.acceptedCommits.last(where: { $0.closedBy != nil && $0.answer == nil }) {
@@ -105,9 +116,10 @@ struct DeliverySession: Sendable {
 
   private func publish() async throws -> CallEnd {
     do {
-      let result = try await call("post/publish", parameters: parameters(evidence: nil))
+      let result = try await call("post/publish", parameters: parameters(evidence: nil), job: "\(task.id).\(task.run)")
       return PluginResult.publishEnd(result)
     } catch {
+      if case .jobParked = error { return .failed(PluginResult.problem(error)) }
       guard case .remote(let remote) = error else { return .pluginLost(PluginResult.problem(error)) }
       if remote.kind == .prepareExpired {
         try await tools.store.forgetPrepares(delivery: task.id, run: task.run, steps: remote.steps)
@@ -117,21 +129,31 @@ struct DeliverySession: Sendable {
   }
 
   /// Runs one call and answers its requests; returns when its result is there and nothing of it is on its way.
-  private func call(_ method: String, parameters: RawJSON) async throws(PluginFailure) -> RawJSON {
+  ///
+  /// It goes to the very version whose manifest is used here, also when another one takes over in the meantime.
+  ///
+  /// - Parameter job: Names the work, so that a plugin that dies of it is not asked for ever.
+  private func call(_ method: String, parameters: RawJSON, job: String) async throws(PluginFailure) -> RawJSON {
     let limit = manifest.limits.call
     let deadline = ContinuousClock.now + limit
     let call = try await tools.plugins.begin(
       method,
       plugin: manifest.id,
       params: parameters,
-      attempt: job.attempt,
-      deadline: limit
+      attempt: self.job.attempt,
+      deadline: limit,
+      pinnedVersion: "\(manifest.version)",
+      job: job
     )
+    let media = VariantMediaSource(media: variant.media, files: tools.files)
+    let desk = desk(method, call, media, deadline)
     let end = await withDiscardingTaskGroup { group -> Result<RawJSON, PluginFailure> in
+      // Streams end with the call; requests that are on their way are waited for.
+      defer { desk.finish() }
       while true {
         switch await call.next() {
         case .request(let request):
-          group.addTask { await answer(request, of: call, method: method, deadline: deadline) }
+          group.addTask { await answer(request, of: call, desk, media) }
         case .result(let result): return .success(result)
         case .failed(let failure): return .failure(failure)
         }
@@ -143,14 +165,15 @@ struct DeliverySession: Sendable {
   private func answer(
     _ request: PluginRequest,
     of call: PluginCall,
-    method: String,
-    deadline: ContinuousClock.Instant
+    _ desk: EgressDesk,
+    _ media: VariantMediaSource
   ) async {
-    let media = VariantMediaSource(media: variant.media, files: tools.files)
     do throws(EgressError) {
+      if let answer = await desk.answer(request.method, request.params) {
+        call.answer(request, result: try result(of: answer))
+        return
+      }
       switch request.method {
-      case "host/http":
-        call.answer(request, result: try await http(request.params, method: method, media: media, deadline: deadline))
       case "host/media.stat":
         call.answer(request, result: try media.stat(request.params))
       case "host/media.read":
@@ -164,34 +187,43 @@ struct DeliverySession: Sendable {
     }
   }
 
-  private func http(
-    _ parameters: RawJSON,
-    method: String,
-    media: VariantMediaSource,
-    deadline: ContinuousClock.Instant
-  ) async throws(EgressError) -> RawJSON {
-    let answer = await tools.egress.perform(
-      parameters,
-      method: method,
-      manifest: manifest,
-      scope: EgressScope(
-        site: task.siteID,
-        connection: task.connectionID,
-        pluginID: manifest.id,
-        requestKey: task.runKey,
-        accountEndpoint: account.endpoint
+  private func desk(
+    _ method: String,
+    _ call: PluginCall,
+    _ media: VariantMediaSource,
+    _ deadline: ContinuousClock.Instant
+  ) -> EgressDesk {
+    EgressDesk(
+      egress: tools.egress,
+      call: EgressDesk.Call(
+        method: method,
+        manifest: manifest,
+        scope: EgressScope(
+          site: task.siteID,
+          connection: task.connectionID,
+          pluginID: manifest.id,
+          requestKey: task.runKey,
+          accountOrigin: account.origin,
+          accountEndpoint: account.endpoint
+        ),
+        secrets: AccountSecrets(account: account),
+        journal: journal,
+        media: media,
+        deadline: deadline
       ),
-      secrets: AccountSecrets(account: account),
-      journal: journal,
-      media: media,
-      deadline: deadline
+      notify: { call.notify(EgressDesk.notification, params: $0) }
     )
+  }
+
+  /// Notes what an answer says beside its content.
+  private func result(of answer: HTTPAnswer) throws(EgressError) -> RawJSON {
     if answer.redactions > 0 {
       tools.logger.warning(
         "A platform's answer held a secret, which was taken out",
         ["delivery": .int(task.id), "plugin": "\(manifest.id)"]
       )
     }
+    tools.limits.noteUse(connection: task.connectionID)
     if let limit = answer.rateLimit {
       tools.limits.note(
         limit,
@@ -251,16 +283,20 @@ struct DeliverySession: Sendable {
     }
     let step: ReconcileStep
     do {
-      let verdict = PluginResult.verdict(try await call("post/reconcile", parameters: parameters(evidence: open)))
+      let answer = try await call("post/reconcile", parameters: parameters(evidence: open), job: "\(task.id)/reconcile")
+      let verdict = PluginResult.verdict(answer)
       step = rules.next(
         after: verdict,
         settledAt: settledAt,
         lookupAnsweredAt: journal.lookupSentAt,
         isNew: try await isNew(verdict),
+        isRefused: open.allSatisfy(\.isRefusal),
         firstSentAt: firstSentAt,
         checks: job.checks,
         now: Date()
       )
+    } catch PluginFailure.jobParked {
+      step = .unconfirmed(why: "The adapter crashed more than once when it was asked about this post")
     } catch let failure as PluginFailure {
       step = rules.afterFailedCheck(
         checks: job.checks,

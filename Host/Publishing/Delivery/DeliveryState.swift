@@ -8,7 +8,7 @@ package enum DeliveryState: String, Sendable, CaseIterable {
   case queued
   /// Claimed by a host; a request may be on its way.
   case sending
-  /// Due in the future again after a counted attempt.
+  /// Due in the future again after an attempt, or put off by the platform.
   case retrying
   /// The platform has it.
   case sent

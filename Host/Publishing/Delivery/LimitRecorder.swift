@@ -3,7 +3,8 @@ import FoundationEssentials
 package import Postgres
 import Synchronization
 
-/// Keeps what platforms say about their limits and stores it for people, a few times a minute.
+/// Keeps what platforms say about their limits, and which accounts were used, and stores it for people, a few times a
+/// minute.
 package final class LimitRecorder: Sendable {
   private struct Key: Hashable {
     var connection: Int64
@@ -17,6 +18,7 @@ package final class LimitRecorder: Sendable {
   }
 
   private let latest = Mutex<[Key: Entry]>([:])
+  private let used = Mutex<Set<Int64>>([])
 
   package init() {}
 
@@ -27,8 +29,27 @@ package final class LimitRecorder: Sendable {
     }
   }
 
+  /// Notes that a request was made for an account.
+  package func noteUse(connection: Int64) {
+    used.withLock { _ = $0.insert(connection) }
+  }
+
   /// Stores what was noted since the last call.
   package func flush(_ pool: Pool) async throws {
+    try await flushUse(pool)
+    try await flushLimits(pool)
+  }
+
+  private func flushUse(_ pool: Pool) async throws {
+    let ids = used.withLock { used in
+      defer { used.removeAll() }
+      return used.sorted()
+    }
+    guard !ids.isEmpty else { return }
+    try await pool.execute("UPDATE platform_connections SET last_used_at = now() WHERE id = ANY(\(ids))")
+  }
+
+  private func flushLimits(_ pool: Pool) async throws {
     let taken = latest.withLock { latest in
       defer { latest.removeAll() }
       return latest

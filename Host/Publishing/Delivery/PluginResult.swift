@@ -72,14 +72,30 @@ enum PluginResult {
 
   /// The problem that a lost call stands for.
   static func problem(_ failure: PluginFailure) -> DeliveryProblem {
-    if case .remote(let error) = failure { return problem(error) }
+    switch failure {
+    case .remote(let error): return problem(error)
+    case .jobParked:
+      return DeliveryProblem(
+        kind: failure.kind,
+        retry: .never,
+        message: text("\(failure)", limit: 1000),
+        userMessage: "The adapter crashed more than once on this post. Change the post or the adapter, then retry."
+      )
+    default: break
+    }
     // A call that never ran costs no attempt: it is the host's business to get the plugin up again.
     return DeliveryProblem(
       kind: failure.kind,
       retry: failure.mayHaveRun ? .retry : .after,
       message: text("\(failure)", limit: 1000),
-      retryAfter: failure.retryAfter.map { $0.seconds }
+      retryAfter: retryAfter(failure)
     )
+  }
+
+  /// A quarantine may end at any time, by a person or a new version, so its planned end is not waited for.
+  private static func retryAfter(_ failure: PluginFailure) -> TimeInterval? {
+    if case .quarantined = failure { return nil }
+    return failure.retryAfter.map { $0.seconds }
   }
 
   static func violation(_ message: String) -> DeliveryProblem {
@@ -124,7 +140,8 @@ extension ProtocolError {
       error.message,
       retry: RetryClass(rawValue: error.retry),
       retryAfterMs: error.retryAfter.map { Int64($0.seconds * 1000) },
-      field: error.field
+      field: error.field,
+      steps: error.steps
     )
   }
 }

@@ -51,6 +51,8 @@ package struct ReconcileRules: Sendable {
   ///   - settledAt: the instant from which "absent" counts.
   ///   - lookupAnsweredAt: when the last look-up request that answered 2xx was sent; nil when none did.
   ///   - isNew: whether the found post belongs to no other delivery of the account.
+  ///   - isRefused: whether every open commit got a complete answer that refused it, and is open only because the refusal
+  ///     may mean success (“duplicate”).
   ///   - firstSentAt: when the first of the open commits was started; older posts are not ours.
   ///   - checks: how many checks there were before this one.
   package func next(
@@ -58,6 +60,7 @@ package struct ReconcileRules: Sendable {
     settledAt: Date,
     lookupAnsweredAt: Date?,
     isNew: Bool,
+    isRefused: Bool,
     firstSentAt: Date,
     checks: Int,
     now: Date
@@ -66,21 +69,28 @@ package struct ReconcileRules: Sendable {
     case .found(let remoteID, let url, let publishedAt):
       let isOurs = publishedAt.map { $0 > firstSentAt.addingTimeInterval(-600) } ?? true
       if isNew && isOurs { return .sent(remoteID: remoteID, url: url) }
+      // The refusal spoke of that other post, so it stays a refusal.
+      if isRefused { return whenProven(settledAt, lookupAnsweredAt, checks: checks, now: now) }
       return again(checks: checks, now: now, why: "The post that was found belongs to another delivery or is older")
     case .absent:
-      if now < settledAt { return .lookAgain(at: settledAt) }
-      guard absenceIsCertain else {
-        return .unconfirmed(why: "The platform offers no way to prove that the post is not there")
-      }
-      guard let lookupAnsweredAt, lookupAnsweredAt >= settledAt else {
-        return again(checks: checks, now: now, why: "No look-up was answered after the settling time")
-      }
-      return .publishAgain
+      return whenProven(settledAt, lookupAnsweredAt, checks: checks, now: now)
     case .unknown(let why):
       if now < settledAt { return .lookAgain(at: settledAt) }
       if !absenceIsCertain { return .unconfirmed(why: why) }
       return again(checks: checks, now: now, why: why)
     }
+  }
+
+  /// Not there: counts when the platform's lists can prove it, and only from a look-up after the settling time.
+  private func whenProven(_ settledAt: Date, _ lookupAnsweredAt: Date?, checks: Int, now: Date) -> ReconcileStep {
+    if now < settledAt { return .lookAgain(at: settledAt) }
+    guard absenceIsCertain else {
+      return .unconfirmed(why: "The platform offers no way to prove that the post is not there")
+    }
+    guard let lookupAnsweredAt, lookupAnsweredAt >= settledAt else {
+      return again(checks: checks, now: now, why: "No look-up was answered after the settling time")
+    }
+    return .publishAgain
   }
 
   /// What follows when the check itself failed (the platform is down, the plugin died).

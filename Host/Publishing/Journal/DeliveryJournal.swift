@@ -6,6 +6,7 @@ import Logging
 import PluginManifest
 import Postgres
 import Synchronization
+import Vault
 
 /// The journal of one delivery attempt: the rules of ``JournalState`` made durable.
 ///
@@ -19,8 +20,10 @@ final class DeliveryJournal: EffectJournal {
     var reads: [String: ReadRecord] = [:]
     /// Reads that an earlier attempt wrote: they answer again, so that a replay sees the same world.
     var keptReads: [String: EffectRecord] = [:]
-    /// The key and nonce of each request on its way, by ticket.
-    var tickets: [Int64: (key: EffectKey, nonce: UUID)] = [:]
+    /// What this attempt captured; kept when the rows are read again, for they hold the same.
+    var captures: [CaptureHandle: CapturedValue] = [:]
+    /// The key and nonce of each request on its way, by ticket, and what seals its captures.
+    var tickets: [Int64: (key: EffectKey, nonce: UUID, sealer: Sealer?)] = [:]
     var nextTicket: Int64 = 1
     var refusal: StartRefusal?
     var needsReconcile = false
@@ -79,8 +82,10 @@ final class DeliveryJournal: EffectJournal {
   func reload(onlyLooks: Bool = false) async throws {
     let records = try await tools.store.records(of: owner.delivery)
     state.withLock { state in
+      let captures = state.captures
       state = Self.state(owner, records: records, inputs: state.inputs)
       state.onlyLooks = onlyLooks
+      state.captures = captures
     }
   }
 
@@ -102,7 +107,30 @@ final class DeliveryJournal: EffectJournal {
         state.lookupSentAt = max(state.lookupSentAt ?? record.sentAt, record.sentAt)
       }
       if !state.onlyLooks, record.answer.count <= Self.keptReadLimit { state.reads[record.step] = record }
+      for capture in record.captures { state.captures[capture.handle] = capture }
     }
+  }
+
+  // MARK: Captures
+
+  func captured(_ handle: CaptureHandle) async throws -> CapturedValue? {
+    if let known = state.withLock({ $0.captures[handle] }) { return known }
+    guard let (row, place) = try await tools.store.capture(handle, of: owner.delivery),
+      let kind = CaptureClause.Kind(rawValue: row.kind)
+    else { return nil }
+    let value = try await tools.accounts.vault.open(
+      stored: row.sealed,
+      keyID: row.keyID,
+      for: place.context(handle, kind: row.kind)
+    )
+    let captured = CapturedValue(handle: handle, kind: kind, value: value)
+    state.withLock { $0.captures[handle] = captured }
+    return captured
+  }
+
+  private func rows(_ captures: [CapturedValue], attempt: Int, _ sealer: Sealer) throws -> [CaptureRow] {
+    let place = CapturePlace(site: owner.site, delivery: owner.delivery, run: owner.run, attempt: attempt)
+    return try captures.map { try CaptureRow($0, place: place, sealer: sealer) }
   }
 
   // MARK: Prepares and commits
@@ -123,7 +151,7 @@ final class DeliveryJournal: EffectJournal {
     }
     switch decision {
     case .send(let key):
-      return try await start(record(intent, key: key, at: now))
+      return try await start(record(intent, key: key, at: now), sealsCaptures: !intent.rule.captures.isEmpty)
     case .replay(let record):
       if let answer = record.answer.flatMap({ Self.stored($0) }) { return .replay(answer) }
       if record.outcome == .notSent { return .replay(.notSent) }
@@ -137,13 +165,14 @@ final class DeliveryJournal: EffectJournal {
   }
 
   func finish(_ ticket: EffectTicket, _ outcome: EffectOutcome) async {
-    let started = state.withLock { state -> (EffectRecord, UUID)? in
-      guard let (key, nonce) = state.tickets.removeValue(forKey: ticket.number),
+    let started = state.withLock { state -> (EffectRecord, UUID, Sealer?)? in
+      guard let (key, nonce, sealer) = state.tickets.removeValue(forKey: ticket.number),
         let record = state.journal.records.last(where: { $0.key == key })
       else { return nil }
-      return (record, nonce)
+      for capture in outcome.captures { state.captures[capture.handle] = capture }
+      return (record, nonce, sealer)
     }
-    guard let (startedRecord, nonce) = started else {
+    guard let (startedRecord, nonce, sealer) = started else {
       tools.logger.fault("An outcome came for a request that was never started", ["delivery": .int(owner.delivery)])
       return
     }
@@ -156,7 +185,17 @@ final class DeliveryJournal: EffectJournal {
     record.lastByteAt = outcome.lastByteAt
     record.platformDate = outcome.platformDate
     let age = Date().timeIntervalSince(record.startedAt)
-    await store(FinishEffect(delivery: owner.delivery, record: record, nonce: nonce), age: age)
+    var effect = FinishEffect(delivery: owner.delivery, record: record, nonce: nonce)
+    do {
+      if let sealer { effect.captures = try rows(outcome.captures, attempt: record.key.attempt, sealer) }
+    } catch {
+      // The outcome counts more than what came with it: a later attempt does the step again.
+      tools.logger.error(
+        "What was captured from an answer could not be sealed",
+        ["delivery": .int(owner.delivery), "rule": LogValue(record.rule)]
+      )
+    }
+    await store(effect, age: age)
     state.withLock { $0.journal.ended(record) }
   }
 
@@ -172,7 +211,7 @@ final class DeliveryJournal: EffectJournal {
         ["delivery": .int(owner.delivery), "error": "\(error)"]
       )
       do {
-        try tools.spool.append(effect)
+        try await tools.spool.append(effect)
       } catch {
         tools.logger.fault(
           "The outcome of a request could not be kept",
@@ -182,10 +221,22 @@ final class DeliveryJournal: EffectJournal {
     }
   }
 
-  private func start(_ record: EffectRecord) async throws -> EffectDecision {
+  private func start(_ record: EffectRecord, sealsCaptures: Bool) async throws -> EffectDecision {
     let nonce = UUID()
     let (inputs, reads) = state.withLock { ($0.inputs, $0.reads) }
-    let operation = StartEffect(
+    let readCaptures = reads.values.flatMap(\.captures)
+    let sealer: Sealer?
+    var captureRows: [CaptureRow] = []
+    do {
+      // In hand before anything is sent, so that what comes back can be sealed even if the database is away by then.
+      sealer = sealsCaptures || !readCaptures.isEmpty ? try await tools.accounts.vault.sealer(site: owner.site) : nil
+      if let sealer { captureRows = try rows(readCaptures, attempt: 0, sealer) }
+    } catch {
+      forget(record)
+      state.withLock { $0.hasLostDatabase = true }
+      throw error
+    }
+    var operation = StartEffect(
       lease: owner.lease,
       site: owner.site,
       record: record,
@@ -193,13 +244,14 @@ final class DeliveryJournal: EffectJournal {
       inputs: inputs,
       reads: reads.isEmpty ? nil : Self.text(of: reads)
     )
+    operation.captures = captureRows
     do {
       if try await !submit(operation) {
         let refusal = try await tools.store.refusal(of: owner.delivery, fence: owner.lease.fence)
         if refusal != .leaseLost, current.hasAcceptedCommit {
           // Something is out already: half a thread is worse than a whole one, so the delivery runs to its end.
           try await tools.store.markLive(owner.delivery)
-          if try await submit(operation) { return send(record, nonce: nonce, reads: reads) }
+          if try await submit(operation) { return send(record, nonce: nonce, sealer: sealer, reads: reads) }
         }
         state.withLock { $0.refusal = refusal }
         forget(record)
@@ -210,15 +262,20 @@ final class DeliveryJournal: EffectJournal {
       state.withLock { $0.hasLostDatabase = true }
       throw error
     }
-    return send(record, nonce: nonce, reads: reads)
+    return send(record, nonce: nonce, sealer: sealer, reads: reads)
   }
 
-  private func send(_ record: EffectRecord, nonce: UUID, reads: [String: ReadRecord]) -> EffectDecision {
+  private func send(
+    _ record: EffectRecord,
+    nonce: UUID,
+    sealer: Sealer?,
+    reads: [String: ReadRecord]
+  ) -> EffectDecision {
     let number = state.withLock { state in
       state.inputs = nil
       for (step, read) in reads where state.reads[step] == read { state.reads[step] = nil }
       defer { state.nextTicket += 1 }
-      state.tickets[state.nextTicket] = (record.key, nonce)
+      state.tickets[state.nextTicket] = (record.key, nonce, sealer)
       return state.nextTicket
     }
     return .send(EffectTicket(number: number, sendBefore: tools.sendDeadline()))

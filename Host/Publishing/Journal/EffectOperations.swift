@@ -21,6 +21,8 @@ package struct StartEffect: BatchOperation {
   ///
   /// They are stored as try 0, so that a read never takes the place of a prepare or commit with the same step name.
   package var reads: String?
+  /// What those reads captured.
+  package var captures: [CaptureRow] = []
 
   /// Whether the row is durable and the request may be sent.
   package typealias Output = Bool
@@ -67,10 +69,19 @@ package struct StartEffect: BatchOperation {
         i.fence, i.node_epoch
       FROM i JOIN ok USING (job_id, fence)
       ON CONFLICT DO NOTHING
-      RETURNING nonce
+      RETURNING nonce, delivery_id, run, site_id
     )
+    \(fragment: captures(operations))
     SELECT nonce FROM started
     """
+  }
+
+  private static func captures(_ operations: [StartEffect]) -> SQL {
+    let captures = operations.flatMap { operation in
+      operation.captures.map { (nonce: operation.nonce, attempt: 0, row: $0) }
+    }
+    guard !captures.isEmpty else { return "" }
+    return ", \(fragment: CaptureStatements.insert(captures, with: "started"))"
   }
 
   package static func outputs(of rows: [Row], for operations: [StartEffect]) throws -> [Bool] {
@@ -105,11 +116,26 @@ package struct FinishEffect: BatchOperation {
   package var delivery: Int64
   package var record: EffectRecord
   package var nonce: UUID
+  /// What was captured from the answer; stored only with the outcome itself.
+  package var captures: [CaptureRow] = []
 
   /// Whether this outcome was the first.
   package typealias Output = Bool
 
   package static func statement(for operations: [FinishEffect]) -> SQL {
+    let update = update(operations)
+    let captures = operations.flatMap { operation in
+      operation.captures.map { (nonce: operation.nonce, attempt: operation.record.key.attempt, row: $0) }
+    }
+    guard !captures.isEmpty else { return update }
+    return """
+      WITH done AS (\(fragment: update)),
+      \(fragment: CaptureStatements.insert(captures, with: "done"))
+      SELECT nonce FROM done
+      """
+  }
+
+  private static func update(_ operations: [FinishEffect]) -> SQL {
     """
     UPDATE delivery_effects e SET state = 'done', outcome = i.outcome, status = i.status, answer = i.answer,
       remote_id = i.remote_id, sent_at = i.sent_at, last_byte_at = i.last_byte_at, platform_date = i.platform_date
@@ -123,7 +149,7 @@ package struct FinishEffect: BatchOperation {
     ) AS i(delivery_id, run, step, try, nonce, outcome, status, answer, remote_id, sent_at, last_byte_at, platform_date)
     WHERE e.delivery_id = i.delivery_id AND e.run = i.run AND e.step = i.step AND e.try = i.try AND e.nonce = i.nonce
       AND e.state = 'started'
-    RETURNING e.nonce
+    RETURNING e.nonce, e.delivery_id, e.run, e.site_id
     """
   }
 

@@ -45,6 +45,13 @@ package struct EffectRecord: Sendable, Equatable {
   /// Who settled an outcome that stayed unknown; nil when the platform's answer did.
   package var closedBy: String?
 
+  /// Whether the platform answered completely and refused. Such a commit is open only where the manifest says that the
+  /// refusal may mean success.
+  package var isRefusal: Bool {
+    guard answer != nil, let status else { return false }
+    return (400..<500).contains(status) && ![408, 409, 425, 429].contains(status)
+  }
+
   package init(
     key: EffectKey,
     rule: String,

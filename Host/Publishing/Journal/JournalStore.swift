@@ -40,6 +40,33 @@ package struct JournalStore: Sendable {
     }
   }
 
+  /// What an earlier step captured, still sealed; that of the newest run first.
+  func capture(_ handle: CaptureHandle, of delivery: Int64) async throws -> (row: CaptureRow, place: CapturePlace)? {
+    try await pool.query(
+      """
+      SELECT run, try, site_id, kind, sealed, key_id FROM delivery_captures
+      WHERE delivery_id = \(delivery) AND step = \(handle.step) AND name = \(handle.name)
+      ORDER BY run DESC LIMIT 1
+      """
+    ).first.map { row in
+      (
+        CaptureRow(
+          step: handle.step,
+          name: handle.name,
+          kind: try row.get("kind"),
+          sealed: try row.get("sealed"),
+          keyID: try row.get("key_id")
+        ),
+        CapturePlace(
+          site: try row.get("site_id"),
+          delivery: delivery,
+          run: Int(try row.get("run", as: Int32.self)),
+          attempt: Int(try row.get("try", as: Int32.self))
+        )
+      )
+    }
+  }
+
   /// Whether the started row with this nonce is durable: asked after a lost COMMIT answer.
   package func isStarted(nonce: UUID, delivery: Int64, fence: Int64) async throws -> Bool {
     try await !pool.query(

@@ -1,3 +1,5 @@
+import Cryptography
+import Dispatch
 import Egress
 import FoundationEssentials
 import Glibc
@@ -5,7 +7,6 @@ import JSONText
 import Logging
 import PluginManifest
 import Postgres
-import Synchronization
 
 /// Outcomes that could not be stored because the database was away, one JSON line each, fsynced.
 ///
@@ -13,20 +14,21 @@ import Synchronization
 /// to a file next to the host and is stored when the database is back.
 package final class OutcomeSpool: Sendable {
   private let path: String
-  private let lock = Mutex<Void>(())
+  /// All work on the file, one after the other: a wait for the disk must not hold a cooperative thread.
+  private let queue = DispatchQueue(label: "rostrum.spool")
 
   /// - Parameter path: the spool file; made at the first outcome, readable by the owner only.
   package init(path: String) {
     self.path = path
   }
 
-  /// Adds one outcome and returns when it is on the disk.
-  package func append(_ effect: FinishEffect) throws {
+  /// Adds one outcome and returns when it is on the disk. Not cancelled with the calling task.
+  package func append(_ effect: FinishEffect) async throws {
     // The first newline ends a line that a power cut left half-written.
     let line = [Self.newline] + Self.encode(effect).bytes + [Self.newline]
-    try lock.withLock { _ in
+    try await onDisk { [path] in
       try Self.write(line, to: path, flags: O_APPEND)
-      try syncFolder()
+      try Self.syncFolder(of: path)
     }
   }
 
@@ -37,7 +39,7 @@ package final class OutcomeSpool: Sendable {
   ///
   /// - Throws: the first error of `store`.
   package func drain(_ store: (FinishEffect) async throws -> Void) async throws -> Int {
-    let taken = try lock.withLock { _ in try Self.read(path) }
+    let taken = try await onDisk { [path] in try Self.read(path) }
     guard !taken.isEmpty else { return 0 }
     var count = 0
     var kept: [UInt8] = []
@@ -54,17 +56,23 @@ package final class OutcomeSpool: Sendable {
         if let error = error as? PostgresError, error.isConnectionLost || error.isNotSent { throw error }
       }
     }
-    try lock.withLock { _ in
+    try await onDisk { [path, kept] in
       let current = try Self.read(path)
       // Outcomes that came while draining stay for the next time; a file that another drain has rewritten stays whole.
       guard current.starts(with: taken) else { return }
       let temporary = path + ".new"
       try Self.write(kept + current.dropFirst(taken.count), to: temporary, flags: O_TRUNC)
       guard unsafe rename(temporary, path) == 0 else { throw SpoolError(operation: "rename", code: errno) }
-      try syncFolder()
+      try Self.syncFolder(of: path)
     }
     if let failure { throw failure }
     return count
+  }
+
+  private func onDisk<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+      queue.async { continuation.resume(with: Result(catching: work)) }
+    }
   }
 
   private static let newline = UInt8(ascii: "\n")
@@ -109,7 +117,7 @@ package final class OutcomeSpool: Sendable {
   }
 
   /// Makes the file's name durable.
-  private func syncFolder() throws {
+  private static func syncFolder(of path: String) throws {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     let descriptor = unsafe open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw SpoolError(operation: "open the folder", code: errno) }
@@ -136,6 +144,17 @@ package final class OutcomeSpool: Sendable {
       writer.field("sentAt", effect.record.sentAt?.timeIntervalSince1970)
       writer.field("lastByteAt", effect.record.lastByteAt?.timeIntervalSince1970)
       writer.field("platformDate", effect.record.platformDate?.timeIntervalSince1970)
+      guard !effect.captures.isEmpty else { return }
+      writer.array("captures", effect.captures) { writer, capture in
+        writer.object { writer in
+          writer.field("step", capture.step)
+          writer.field("name", capture.name)
+          writer.field("kind", capture.kind)
+          // Sealed, as in the database.
+          writer.field("sealed", Base64.encode(capture.sealed))
+          writer.field("keyId", capture.keyID)
+        }
+      }
     }
   }
 
@@ -163,7 +182,26 @@ package final class OutcomeSpool: Sendable {
       lastByteAt: try object.optionalDouble("lastByteAt").map(Date.init(timeIntervalSince1970:)),
       platformDate: try object.optionalDouble("platformDate").map(Date.init(timeIntervalSince1970:))
     )
-    return FinishEffect(delivery: try object.int64("delivery"), record: record, nonce: nonce)
+    var effect = FinishEffect(delivery: try object.int64("delivery"), record: record, nonce: nonce)
+    effect.captures = try captures(object)
+    return effect
+  }
+
+  private static func captures(_ object: JSONObjectView) throws -> [CaptureRow] {
+    guard let elements = try object.optionalArray("captures") else { return [] }
+    return try elements.map { element in
+      let capture = try element.object()
+      guard let sealed = Base64.decode(try capture.string("sealed")) else {
+        throw SpoolError(operation: "decode", code: EINVAL)
+      }
+      return CaptureRow(
+        step: try capture.string("step"),
+        name: try capture.string("name"),
+        kind: try capture.string("kind"),
+        sealed: sealed,
+        keyID: try capture.int64("keyId")
+      )
+    }
   }
 }
 

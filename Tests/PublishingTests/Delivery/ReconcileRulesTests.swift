@@ -1,3 +1,4 @@
+import Egress
 import FoundationEssentials
 import PluginManifest
 import Testing
@@ -17,6 +18,7 @@ import Testing
     _ verdict: ReconcileVerdict,
     lookup: TimeInterval? = nil,
     isNew: Bool = true,
+    isRefused: Bool = false,
     checks: Int = 0,
     now: TimeInterval
   ) -> ReconcileStep {
@@ -25,6 +27,7 @@ import Testing
       settledAt: settled,
       lookupAnsweredAt: lookup.map(at),
       isNew: isNew,
+      isRefused: isRefused,
       firstSentAt: start,
       checks: checks,
       now: at(now)
@@ -76,6 +79,43 @@ import Testing
       Issue.record("looks for ever")
       return
     }
+  }
+
+  @Test func aRefusalThatSpokeOfAnotherPostStaysARefusal() {
+    let found = ReconcileVerdict.found(remoteID: "7", url: nil, publishedAt: at(2))
+    func refused(_ rules: ReconcileRules, lookup: TimeInterval?, now: TimeInterval) -> ReconcileStep {
+      next(rules, found, lookup: lookup, isNew: false, isRefused: true, now: now)
+    }
+    #expect(refused(certain, lookup: 10, now: 10) == .lookAgain(at: settled))
+    #expect(refused(certain, lookup: 31, now: 31) == .publishAgain)
+    #expect(refused(certain, lookup: nil, now: 31) == .lookAgain(at: at(46)))
+    guard case .unconfirmed = refused(never, lookup: 31, now: 31) else {
+      Issue.record("believed a list that proves nothing")
+      return
+    }
+    // A refusal does not outweigh a post that is ours.
+    #expect(next(certain, found, lookup: 31, isRefused: true, now: 31) == .sent(remoteID: "7", url: nil))
+  }
+
+  @Test(
+    arguments: [
+      (403, "{}", true), (400, "{}", true), (403, nil, false), (nil, "{}", false), (409, "{}", false),
+      (408, "{}", false),
+      (425, "{}", false), (429, "{}", false), (500, "{}", false), (201, "{}", false),
+    ] as [(Int?, String?, Bool)]
+  )
+  func onlyACompleteAnswerRefuses(status: Int?, answer: String?, isRefusal: Bool) {
+    let record = EffectRecord(
+      key: EffectKey(run: 1, step: "s", attempt: 1),
+      rule: "post",
+      effectClass: .commit,
+      digest: "d1:a",
+      outcome: .unknown,
+      status: status,
+      answer: answer,
+      startedAt: start
+    )
+    #expect(record.isRefusal == isRefusal)
   }
 
   @Test func notKnowingIsAskedSomeTimesOnly() {

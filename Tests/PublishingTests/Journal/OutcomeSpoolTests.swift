@@ -55,10 +55,24 @@ import Testing
     try result.get()
   }
 
+  @Test func capturesAreKeptSealed() async throws {
+    try await withSpool { spool, _ in
+      var effect = effect("a")
+      effect.captures = [
+        CaptureRow(step: "a", name: "page:1", kind: "secret", sealed: [0, 1, 255], keyID: 4),
+        CaptureRow(step: "a", name: "upload", kind: "url", sealed: [], keyID: 4),
+      ]
+      try await spool.append(effect)
+      var drained: [FinishEffect] = []
+      _ = try await spool.drain { drained.append($0) }
+      #expect(drained.map(\.captures) == [effect.captures])
+    }
+  }
+
   @Test func whatGoesInComesOutAsItWas() async throws {
     try await withSpool { spool, path in
       let effects = [effect("a", answer: "{\"t\":\"é\\n\\u0000\"}"), effect("b")]
-      for effect in effects { try spool.append(effect) }
+      for effect in effects { try await spool.append(effect) }
       var status = stat()
       #expect(unsafe stat(path, &status) == 0)
       #expect(status.st_mode & 0o777 == 0o600)
@@ -83,7 +97,7 @@ import Testing
 
   @Test func whatCanNotBeStoredStaysAndKeepsNobodyBack() async throws {
     try await withSpool { spool, _ in
-      for step in ["a", "bad", "c"] { try spool.append(effect(step)) }
+      for step in ["a", "bad", "c"] { try await spool.append(effect(step)) }
       var stored: [String] = []
       await #expect(throws: Refused.self) {
         try await spool.drain { effect in
@@ -98,7 +112,7 @@ import Testing
 
   @Test func whileTheDatabaseIsAwayEverythingStays() async throws {
     try await withSpool { spool, _ in
-      for step in ["a", "b"] { try spool.append(effect(step)) }
+      for step in ["a", "b"] { try await spool.append(effect(step)) }
       var tries = 0
       await #expect(throws: PostgresError.self) {
         try await spool.drain { _ in
@@ -113,8 +127,8 @@ import Testing
 
   @Test func whatComesWhileDrainingStaysForTheNextTime() async throws {
     try await withSpool { spool, _ in
-      try spool.append(effect("a"))
-      let count = try await spool.drain { _ in try spool.append(effect("late")) }
+      try await spool.append(effect("a"))
+      let count = try await spool.drain { _ in try await spool.append(effect("late")) }
       #expect(count == 1)
       #expect(try await drained(spool) == ["late"])
     }
@@ -123,14 +137,14 @@ import Testing
   /// A power cut can end the file anywhere, also inside a character.
   @Test func everyCutKeepsTheWholeLines() async throws {
     try await withSpool { spool, path in
-      try spool.append(effect("a", answer: #"{"t":"é😀"}"#))
+      try await spool.append(effect("a", answer: #"{"t":"é😀"}"#))
       let whole = try #require(FileManager.default.contents(atPath: path)).count
-      try spool.append(effect("b", answer: #"{"t":"é😀"}"#))
+      try await spool.append(effect("b", answer: #"{"t":"é😀"}"#))
       let all = Array(try #require(FileManager.default.contents(atPath: path)))
       for length in whole..<all.count {
         try Data(all[..<length]).write(to: URL(filePath: path))
         // The next outcome must not be swallowed by the broken line.
-        try spool.append(effect("c"))
+        try await spool.append(effect("c"))
         let stored = try await drained(spool)
         #expect(stored.first == "a" && stored.last == "c", "cut at \(length): \(stored)")
       }

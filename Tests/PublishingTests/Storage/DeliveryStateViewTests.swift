@@ -128,6 +128,30 @@ import Testing
     }
   }
 
+  @Test func whatThePlatformPutsOffIsRetrying() async throws {
+    try await PublishingFixture.run { fixture in
+      let id = try await fixture.dispatch()
+      let lease = try #require(try await fixture.claim()).lease
+      _ = try await fixture.queue.writer.submit(settlement(lease, .snoozed, delay: .seconds(3600)))
+      let delivery = try await fixture.delivery(id)
+      #expect(delivery.state == .retrying)
+      #expect(delivery.attempts == 0)
+      let step = DeliveryStep(
+        run: 1,
+        step: "post",
+        attempt: 1,
+        rule: "createPost",
+        effectClass: "commit",
+        outcome: "rejected",
+        status: 429,
+        startedAt: Date()
+      )
+      let story = DeliveryStory.summary(delivery, [step])
+      #expect(story.hasPrefix("Put off until "))
+      #expect(story.hasSuffix("The platform answered 429 to “post”. 1 request was made."))
+    }
+  }
+
   @Test func thePhaseOfTheLeaseDoesNotMatter() async throws {
     try await PublishingFixture.run { fixture in
       let id = try await fixture.dispatch()

@@ -62,6 +62,8 @@ final class ProbePlatform: Sendable {
     let (ports, port) = AsyncStream<UInt16>.makeStream()
     let server = HTTPServer(settings, router: router(), logger: Logger(sink: MemorySink(), minimumLevel: .fault))
     let running = Task {
+      // A server that can not start must fail the test, not hang it.
+      defer { port.finish() }
       try await server.run(
         started: { port.yield($0) },
         until: { [shutdown] in await shutdown.requested() }

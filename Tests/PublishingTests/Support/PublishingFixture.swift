@@ -171,8 +171,18 @@ struct PublishingFixture: Sendable {
     (connection, lane) = try await Self.connect(pool, vault: vault, site: site, account: "acc")
   }
 
+  /// Another version of the plugin, or the same one with another script.
+  func plugin(version: String, _ script: String) async throws -> InstalledPlugin {
+    let path = folder + "/plugin-\(version)"
+    try await Self.write(script, version: version, to: path, try Spawner())
+    return InstalledPlugin(
+      manifest: try PluginManifest.parse(Array(ProbeManifest.text(version: version).utf8)),
+      executable: path
+    )
+  }
+
   func close() async {
-    for pid in plugins.status().compactMap(\.pid) { _ = kill(-pid, SIGKILL) }
+    for pid in plugins.status().flatMap(\.versions).compactMap(\.pid) { _ = kill(-pid, SIGKILL) }
     await queue.writer.close()
     await effects.close()
   }
@@ -340,6 +350,7 @@ struct PublishingFixture: Sendable {
       next
       while next; do
       case $method in
+        health/check|drain|shutdown) answer '{}'; continue;;
         post/validate) answer '{"findings":[]}'; continue;;
         post/render) answer '{"text":"t","findings":[]}'; continue;;
       esac

@@ -26,7 +26,12 @@ package enum ReceiverErrors {
     case 408, 409, 425:
       return PlatformError(.outcomeUnknown, "The receiver answered \(status), which does not say whether it acted.")
     case 410:
-      return PlatformError(.notPermitted, "The receiver wants no more messages (410).")
+      // Standard Webhooks: the endpoint is disabled. The host does that for a permission that was taken back.
+      return PlatformError(
+        .authRevoked,
+        "The receiver wants no more messages (410).",
+        userMessage: "The receiver wants no more messages. Connect it again if it shall get them after all."
+      )
     case 413:
       return PlatformError(.contentRejected, "The post is too large for the receiver (413).")
     case 429:

@@ -43,7 +43,7 @@ package enum AnswerErrors {
     let said = problem.detail.isEmpty ? "X answered \(answer.status)." : "X answered: \(problem.detail)"
     switch answer.status {
     case 400: return invalid(problem, purpose, said)
-    case 401: return PlatformError(.authExpired, "X does not accept the access token any more.")
+    case 401: return PlatformError(.authExpired, "X does not accept the access token.")
     case 402:
       return PlatformError(
         .quotaExceeded,
@@ -75,20 +75,48 @@ package enum AnswerErrors {
   private static func invalid(_ problem: Problem, _ purpose: Purpose, _ said: String) -> PlatformError {
     if purpose == .read { return PlatformError(.platformChanged, said) }
     let aboutMedia = problem.parameters.contains { $0.hasPrefix("media") } || problem.detail.contains("media IDs")
-    if purpose == .media || aboutMedia { return PlatformError(.mediaRejected, said, field: "media") }
+    if purpose == .media { return PlatformError(.mediaRejected, said, field: "media") }
+    if aboutMedia {
+      // It was uploaded, so it is too old by now, or X found out later that it does not like it.
+      return PlatformError(
+        .mediaRejected,
+        said,
+        field: "media",
+        userMessage: "X does not take the picture that was uploaded. A retry uploads the picture anew."
+      )
+    }
     return PlatformError(.contentRejected, said, field: "text")
   }
 
   private static func forbidden(_ problem: Problem, _ purpose: Purpose, _ said: String) -> PlatformError {
     let detail = problem.detail.lowercased()
-    if detail.contains("duplicate content") { return PlatformError(.duplicate, said, field: "text") }
+    if detail.contains("duplicate content") {
+      return PlatformError(
+        .duplicate,
+        said,
+        field: "text",
+        userMessage: "The account has this text already. Change the text and retry."
+      )
+    }
     if detail.contains("not allowed to post a video") { return PlatformError(.mediaRejected, said, field: "media") }
     if detail.hasPrefix("reply to this conversation") || detail.hasPrefix("quoting this post") {
       return PlatformError(.policyBlocked, said)
     }
-    if problem.type == "unsupported-authentication" || detail.contains("scope") {
-      return PlatformError(.scopeMissing, said)
+    if problem.type == "unsupported-authentication" {
+      return PlatformError(
+        .scopeMissing,
+        said,
+        userMessage: "The token belongs to an app. Enter one that was made for the account."
+      )
     }
-    return PlatformError(.notPermitted, said)
+    if detail.contains("scope") { return PlatformError(.scopeMissing, said) }
+    // One sentence of the platform for several causes.
+    return PlatformError(
+      .notPermitted,
+      said,
+      userMessage:
+        "X does not permit this. Either the account is suspended or protected, or the token lacks one of the "
+        + "rights tweet.read, tweet.write, users.read and media.write."
+    )
   }
 }

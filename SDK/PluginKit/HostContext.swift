@@ -21,9 +21,37 @@ extension HostContext {
     query: [String: String] = [:],
     headers: [String: String] = [:],
     body: HTTPBody = .none,
-    timeout: Duration? = nil
+    timeout: Duration? = nil,
+    captures: [String: String] = [:]
   ) async throws(PlatformError) -> HTTPAnswer {
     try await host.http(
+      PerformHTTPRequest(
+        call: host.call,
+        rule: rule,
+        step: step,
+        path: path,
+        query: query,
+        headers: headers,
+        body: body,
+        timeoutMs: timeout.map(HostServices.milliseconds),
+        captures: captures
+      )
+    )
+  }
+
+  /// Asks the host for one HTTP request by a rule with `stream`, whose answer comes event by event.
+  ///
+  /// - Throws: what the host says if there was no answer or the request is not allowed; let it pass.
+  public func stream(
+    rule: String,
+    step: String? = nil,
+    path: [String: String] = [:],
+    query: [String: String] = [:],
+    headers: [String: String] = [:],
+    body: HTTPBody = .none,
+    timeout: Duration? = nil
+  ) async throws(PlatformError) -> HTTPStreamAnswer {
+    try await host.open(
       PerformHTTPRequest(
         call: host.call,
         rule: rule,
@@ -45,7 +73,8 @@ extension HostContext {
     query: [String: String] = [:],
     headers: [String: String] = [:],
     json: JSONLiteral,
-    timeout: Duration? = nil
+    timeout: Duration? = nil,
+    captures: [String: String] = [:]
   ) async throws(PlatformError) -> HTTPAnswer {
     try await http(
       rule: rule,
@@ -54,7 +83,8 @@ extension HostContext {
       query: query,
       headers: headers,
       body: .json(json.json),
-      timeout: timeout
+      timeout: timeout,
+      captures: captures
     )
   }
 

@@ -8,10 +8,13 @@ public struct HostServices: Sendable {
   /// Names the call in every request.
   public let call: String
   private let connection: Connection
+  private let streams: StreamTable
 
-  package init(call: String, connection: Connection) {
+  /// - Parameter streams: Gets the `$/stream` messages of the connection.
+  package init(call: String, connection: Connection, streams: StreamTable = StreamTable()) {
     self.call = call
     self.connection = connection
+    self.streams = streams
   }
 
   /// Makes one HTTP request.
@@ -20,6 +23,32 @@ public struct HostServices: Sendable {
       throw PlatformError(.invalidParams, "a form names a field twice", field: "form")
     }
     return try await connection.call(request)
+  }
+
+  /// Makes one HTTP request whose answer is a stream.
+  func open(_ request: PerformHTTPRequest) async throws(PlatformError) -> HTTPStreamAnswer {
+    let answer = try await connection.call(OpenHTTPStreamRequest(request))
+    guard let stream = answer.stream else { return .answer(answer.answer) }
+    return .events(HTTPEvents(stream: stream, answer: answer.answer, host: self, inbox: streams.claim(stream)))
+  }
+
+  /// Makes room for more events.
+  func credit(_ stream: String, events: Int64, bytes: Int64) async throws(PlatformError) {
+    _ = try await connection.call(CreditHTTPStreamRequest(call: call, stream: stream, events: events, bytes: bytes))
+  }
+
+  /// Forgets a stream that has ended.
+  func forget(_ stream: String) {
+    streams.forget(stream)
+  }
+
+  /// Closes a stream that nobody reads any more, without waiting.
+  func abandon(_ stream: String) {
+    guard streams.isKnown(stream) else { return }
+    streams.forget(stream)
+    let (connection, request) = (connection, CloseHTTPStreamRequest(call: call, stream: stream))
+    // A task of its own, because nobody is left to wait; a failure means that the stream is gone already.
+    Task { _ = try? await connection.call(request) }
   }
 
   /// Writes a line to the host's log.

@@ -15,6 +15,7 @@ package final class PlatformService<Adapter: Platform>: Sendable {
 
   private let adapter: Adapter
   private let state = Mutex(State())
+  private let streams = StreamTable()
 
   package init(_ adapter: Adapter) {
     self.adapter = adapter
@@ -30,12 +31,20 @@ package final class PlatformService<Adapter: Platform>: Sendable {
     Connection.Handlers(
       immediate: { [self] method, params in immediate(method, params) },
       request: { [self] method, params in await answer(method, params) },
+      notification: { [self] method, params in notified(method, params) },
       violation: { [self] error in
         // The host must see this, or a call that waits for a lost answer could not be explained.
         let line = LogNotification(level: LogLevel.warning.rawValue, message: "\(error)")
         state.withLock { $0.connection }?.notify(line)
       }
     )
+  }
+
+  private func notified(_ method: String, _ params: RawJSON) {
+    guard method == StreamNotification.method else { return }
+    // What cannot be read shows as a gap in the stream's numbers.
+    guard let message = try? StreamNotification(json: params) else { return }
+    streams.take(message)
   }
 
   private func immediate(_ method: String, _ params: RawJSON) -> Result<any WireValue, ProtocolError>? {
@@ -104,13 +113,13 @@ package final class PlatformService<Adapter: Platform>: Sendable {
       return try await publish(try Self.read(params), connection)
     case ReconcilePostRequest.method:
       let request: ReconcilePostRequest = try Self.read(params)
-      let job = try Self.job(request.account, request.job, request.meta, connection)
+      let job = try job(request.account, request.job, request.meta, connection)
       return try await adapter.reconcile(request.post, evidence: request.evidence, job)
     case DeletePostRequest.method:
       let request: DeletePostRequest = try Self.read(params)
       try await adapter.delete(
         request.remoteID,
-        try Self.job(request.account, request.job, request.meta, connection)
+        try job(request.account, request.job, request.meta, connection)
       )
       return DeletePostRequest.Answer(deleted: true)
     case ValidatePostRequest.method:
@@ -121,10 +130,10 @@ package final class PlatformService<Adapter: Platform>: Sendable {
       return try adapter.render(request.post, PureContext(account: request.account))
     case IdentifyAccountRequest.method:
       let request: IdentifyAccountRequest = try Self.read(params)
-      return try await adapter.identify(Self.account(request.account, request.meta, connection))
+      return try await adapter.identify(account(request.account, request.meta, connection))
     case DescribeAccountRequest.method:
       let request: DescribeAccountRequest = try Self.read(params)
-      return try await adapter.capabilities(Self.account(request.account, request.meta, connection))
+      return try await adapter.capabilities(account(request.account, request.meta, connection))
     case DrainRequest.method:
       // This very request is one of those being answered, so "all others ended" is a count of one.
       await connection.waitUntilRunning(atMost: 1)
@@ -135,7 +144,7 @@ package final class PlatformService<Adapter: Platform>: Sendable {
   }
 
   private func publish(_ request: PublishPostRequest, _ connection: Connection) async throws -> Publication {
-    let job = try Self.job(request.account, request.job, request.meta, connection)
+    let job = try job(request.account, request.job, request.meta, connection)
     do {
       return .published(try await adapter.publish(request.post, job))
     } catch let wait as DurableWait {
@@ -145,17 +154,17 @@ package final class PlatformService<Adapter: Platform>: Sendable {
     }
   }
 
-  private static func account(_ account: Account, _ meta: CallMeta, _ connection: Connection) -> AccountContext {
-    AccountContext(account: account, host: HostServices(call: meta.call, connection: connection))
+  private func account(_ account: Account, _ meta: CallMeta, _ connection: Connection) -> AccountContext {
+    AccountContext(account: account, host: HostServices(call: meta.call, connection: connection, streams: streams))
   }
 
-  private static func job(
+  private func job(
     _ account: Account,
     _ info: JobInfo,
     _ meta: CallMeta,
     _ connection: Connection
   ) throws(ProtocolError) -> JobContext {
-    let host = HostServices(call: meta.call, connection: connection)
+    let host = HostServices(call: meta.call, connection: connection, streams: streams)
     return try JobContext(account: account, info: info, attempt: meta.attempt, host: host)
   }
 

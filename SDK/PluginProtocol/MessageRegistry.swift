@@ -9,12 +9,13 @@ public enum MessageRegistry {
 
   /// Requests a plugin makes.
   public static let pluginRequests: [any RequestMessage.Type] = [
-    PerformHTTPRequest.self, StatMediaRequest.self, ReadMediaRequest.self,
+    PerformHTTPRequest.self, StatMediaRequest.self, ReadMediaRequest.self, OpenHTTPStreamRequest.self,
+    CreditHTTPStreamRequest.self, CloseHTTPStreamRequest.self,
   ]
 
   /// Notifications the host sends.
   public static let hostNotifications: [any NotificationMessage.Type] = [
-    InitializedNotification.self, CancelNotification.self,
+    InitializedNotification.self, CancelNotification.self, StreamNotification.self,
   ]
 
   /// Notifications a plugin sends.

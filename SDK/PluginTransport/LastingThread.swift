@@ -1,7 +1,7 @@
 import Glibc
 
 /// A thread for work that blocks, so that no thread of the shared pool has to.
-enum LastingThread {
+package enum LastingThread {
   private final class Body: Sendable {
     let run: @Sendable () -> Void
 
@@ -11,7 +11,7 @@ enum LastingThread {
   }
 
   /// Starts a detached thread; false if the system has none left.
-  static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+  package static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     let box = unsafe Unmanaged.passRetained(Body(body))
     var thread = pthread_t()
     let status = unsafe pthread_create(&thread, nil, runThreadBody, box.toOpaque())

@@ -19,10 +19,19 @@ public final class PipeWriter: FrameSink {
   private let descriptor: Int32
   private let maximumPendingBytes: Int
   private let state = Mutex(State())
+  /// Kept as long as something may still be written.
+  private let owner: (any AnyObject & Sendable)?
 
   /// Makes a writer for a descriptor, which stays the caller's and is made non-blocking.
-  public init(descriptor: Int32, maximumPendingBytes: Int = PipeWriter.defaultMaximumPendingBytes) {
+  ///
+  /// - Parameter owner: closes the descriptor when nobody needs it any more; nil if the caller sees to that.
+  public init(
+    descriptor: Int32,
+    maximumPendingBytes: Int = PipeWriter.defaultMaximumPendingBytes,
+    owner: (any AnyObject & Sendable)? = nil
+  ) {
     self.descriptor = descriptor
+    self.owner = owner
     self.maximumPendingBytes = maximumPendingBytes
     let flags = fcntl(descriptor, F_GETFL, 0)
     if flags >= 0 { _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) }

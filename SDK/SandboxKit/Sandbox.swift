@@ -24,6 +24,7 @@ public final class Sandbox: Sendable {
     let router = Router(settings: configuration.settings, stopSignal: stopSignal)
     for account in configuration.accounts { try router.add(account) }
     for hook in configuration.hooks { try router.add(hook) }
+    for account in configuration.microblogAccounts { try router.add(account) }
     let listener = try HTTPListener(
       host: configuration.host,
       port: configuration.port,

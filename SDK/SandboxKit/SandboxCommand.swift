@@ -17,7 +17,9 @@ public enum SandboxCommand {
 
       --port N                 port to listen on; 0 (the default) takes a free one
       --host ADDRESS           IPv4 address to listen on (127.0.0.1); whoever reaches it controls the sandbox
+      --account NAME:TOKEN     an account of every platform that has accounts; may be repeated
       --x-account NAME:TOKEN   an account of X with this access token; may be repeated
+      --microblog-account NAME:TOKEN   an account of Microblog with this access token; may be repeated
       --hook NAME:SECRET       an endpoint /hooks/NAME with this signing secret (whsec_…); may be repeated
       --unlimited              no rate limits, for load tests
       --delay-ms N             time between a request and its effect
@@ -115,9 +117,16 @@ public enum SandboxCommand {
       case "--port": options.configuration.port = UInt16(try number(name, &rest, 0...65_535))
       case "--delay-ms": settings.baseDelayMs = try number(name, &rest, 0...3_600_000)
       case "--connections": options.configuration.maximumConnections = try number(name, &rest, 1...30_000)
+      case "--account":
+        let (name, token) = try pair(name, &rest)
+        options.configuration.accounts.append(.init(username: name, token: token))
+        options.configuration.microblogAccounts.append(.init(username: name, token: token))
       case "--x-account":
         let (name, token) = try pair(name, &rest)
         options.configuration.accounts.append(.init(username: name, token: token))
+      case "--microblog-account":
+        let (name, token) = try pair(name, &rest)
+        options.configuration.microblogAccounts.append(.init(username: name, token: token))
       case "--hook":
         let (name, secret) = try pair(name, &rest)
         options.configuration.hooks.append(.init(name: name, secret: secret))

@@ -28,6 +28,20 @@ public struct SandboxConfiguration: Sendable {
     }
   }
 
+  /// One simulated account of the platform Microblog with one access token.
+  public struct MicroblogAccount: Sendable {
+    /// 1 to 32 small letters, digits, `-` and `_`.
+    public var username: String
+    /// The access token.
+    public var token: String
+
+    /// Creates an account.
+    public init(username: String, token: String) {
+      self.username = username
+      self.token = token
+    }
+  }
+
   /// The IPv4 address to listen on; anyone who reaches it may change the sandbox.
   public var host: String
   /// The port; 0 lets the system choose.
@@ -42,6 +56,8 @@ public struct SandboxConfiguration: Sendable {
   public var accounts: [XAccount]
   /// Webhook endpoints that exist from the start.
   public var hooks: [Hook]
+  /// Accounts of Microblog that exist from the start.
+  public var microblogAccounts: [MicroblogAccount]
 
   /// A sandbox on a free port of the loopback address.
   public init(
@@ -51,7 +67,8 @@ public struct SandboxConfiguration: Sendable {
     idleSeconds: Int = 300,
     settings: SandboxSettings = SandboxSettings(),
     accounts: [XAccount] = [],
-    hooks: [Hook] = []
+    hooks: [Hook] = [],
+    microblogAccounts: [MicroblogAccount] = []
   ) {
     self.host = host
     self.port = port
@@ -60,5 +77,6 @@ public struct SandboxConfiguration: Sendable {
     self.settings = settings
     self.accounts = accounts
     self.hooks = hooks
+    self.microblogAccounts = microblogAccounts
   }
 }

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from rostrum import HTTP, Host, Refused, Sandbox
+from rostrum import HTTP, Host, Refused, Sandbox, eventually
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,9 @@ def expect(status, code, field=None):
 
 
 def snapshot(host):
+    # What other tests have asked for goes out by itself and moves the counts meanwhile.
+    moving = ("queued", "sending", "retrying")
+    eventually(lambda: not any(host.counts()[state] for state in moving), 120, "nothing moves by itself")
     return host.http.get(f"/api/posts?siteId={host.site}&limit=100"), host.counts()
 
 

@@ -63,7 +63,7 @@ import plugin_webhook
   @Test(arguments: [
     (301, ErrorKind.platformChanged, RetryClass.never), (400, .contentRejected, .userFix), (401, .authRevoked, .reauth),
     (403, .notPermitted, .never), (404, .notFound, .never), (408, .outcomeUnknown, .reconcile),
-    (410, .notPermitted, .never), (413, .contentRejected, .userFix), (429, .rateLimited, .after),
+    (410, .authRevoked, .reauth), (413, .contentRejected, .userFix), (429, .rateLimited, .after),
     (500, .platformDown, .after), (502, .platformDown, .after), (503, .platformDown, .after),
   ])
   func mapsEachRefusal(_ status: Int, _ kind: ErrorKind, _ retry: RetryClass) async throws {

@@ -90,6 +90,23 @@ import plugin_x
     #expect(error.upstream?.status == row.status)
   }
 
+  @Test func saysWhatToDo() throws {
+    func advice(_ status: Int, _ body: String, _ purpose: AnswerErrors.Purpose) throws -> String? {
+      AnswerErrors.error(HTTPAnswer(status: status, json: try RawJSON(text: body)), purpose).userMessage
+    }
+    let duplicate = Self.forbidden("You are not allowed to create a Tweet with duplicate content.")
+    let app = #"{"type":"https://api.x.com/2/problems/unsupported-authentication"}"#
+    let rights = Self.forbidden("You are not permitted to perform this action.")
+    let advices = [
+      (try advice(403, duplicate, .commit), "Change the text"), (try advice(403, app, .read), "belongs to an app"),
+      (try advice(403, rights, .commit), "tweet.write"), (try advice(400, Self.invalidMedia, .commit), "anew"),
+    ]
+    for (advice, words) in advices { #expect(advice?.contains(words) == true) }
+    // What was refused at its upload is not helped by another upload.
+    let upload = try advice(400, Self.invalidMedia, .media)
+    #expect(upload == nil)
+  }
+
   @Test func waitsForTheLatestExhaustedWindow() {
     var answer = HTTPAnswer(status: 429)
     answer.headers = [

@@ -23,6 +23,8 @@ public struct PerformHTTPRequest: RequestMessage, Equatable {
   public var body: HTTPBody
   /// A shorter limit than the rule's, in milliseconds.
   public var timeoutMs: Int64?
+  /// Handles of what earlier answers held, by the names that the rule uses.
+  public var captures: [String: String]
 
   /// Makes the request.
   public init(
@@ -33,7 +35,8 @@ public struct PerformHTTPRequest: RequestMessage, Equatable {
     query: [String: String] = [:],
     headers: [String: String] = [:],
     body: HTTPBody = .none,
-    timeoutMs: Int64? = nil
+    timeoutMs: Int64? = nil,
+    captures: [String: String] = [:]
   ) {
     self.call = call
     self.rule = rule
@@ -43,6 +46,7 @@ public struct PerformHTTPRequest: RequestMessage, Equatable {
     self.headers = headers
     self.body = body
     self.timeoutMs = timeoutMs
+    self.captures = captures
   }
 
   /// Reads the params.
@@ -56,20 +60,25 @@ public struct PerformHTTPRequest: RequestMessage, Equatable {
     headers = try Self.texts(object, "headers")
     body = try HTTPBody(params: object)
     timeoutMs = try object.optionalInt64("timeoutMs")
+    captures = try Self.texts(object, "captures")
   }
 
   /// Writes the params; maps are written in the order of their keys.
   public func write(to writer: inout JSONWriter) {
-    writer.object { writer in
-      writer.field("call", call)
-      writer.field("rule", rule)
-      writer.field("step", step)
-      Self.write(path, as: "path", to: &writer)
-      Self.write(query, as: "query", to: &writer)
-      Self.write(headers, as: "headers", to: &writer)
-      body.writeMember(to: &writer)
-      writer.field("timeoutMs", timeoutMs)
-    }
+    writer.object { writeMembers(to: &$0) }
+  }
+
+  /// Writes the params without the braces around them.
+  func writeMembers(to writer: inout JSONWriter) {
+    writer.field("call", call)
+    writer.field("rule", rule)
+    writer.field("step", step)
+    Self.write(path, as: "path", to: &writer)
+    Self.write(query, as: "query", to: &writer)
+    Self.write(headers, as: "headers", to: &writer)
+    body.writeMember(to: &writer)
+    writer.field("timeoutMs", timeoutMs)
+    Self.write(captures, as: "captures", to: &writer)
   }
 
   private static func write(_ values: [String: String], as name: String, to writer: inout JSONWriter) {

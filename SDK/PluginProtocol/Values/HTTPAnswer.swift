@@ -12,6 +12,8 @@ public struct HTTPAnswer: WireValue, Equatable {
   public var text: String?
   /// Whether the body was longer than the rule allows and was cut.
   public var truncated: Bool
+  /// Handles of what the host took out of the answer and keeps, by the names of the manifest (`page:17` in lists).
+  public var captured: [String: String]
 
   /// Makes an answer.
   public init(
@@ -19,13 +21,15 @@ public struct HTTPAnswer: WireValue, Equatable {
     headers: [String: String] = [:],
     json: RawJSON? = nil,
     text: String? = nil,
-    truncated: Bool = false
+    truncated: Bool = false,
+    captured: [String: String] = [:]
   ) {
     self.status = status
     self.headers = headers
     self.json = json
     self.text = text
     self.truncated = truncated
+    self.captured = captured
   }
 
   /// Whether the status is 2xx.
@@ -38,12 +42,8 @@ public struct HTTPAnswer: WireValue, Equatable {
       throw JSONTextError(.outOfRange, at: 0, field: "status")
     }
     self.status = status
-    headers = [:]
-    if let members = try object.optionalObject("headers") {
-      for (name, value) in members.all {
-        do throws(JSONTextError) { headers[name] = try value.string() } catch { throw error.naming("headers.\(name)") }
-      }
-    }
+    headers = try Self.texts(object, "headers")
+    captured = try Self.texts(object, "captured")
     self.json = object["json"]
     text = try object.optionalString("text")
     truncated = try object.optionalBool("truncated") ?? false
@@ -51,16 +51,31 @@ public struct HTTPAnswer: WireValue, Equatable {
 
   /// Writes the object.
   public func write(to writer: inout JSONWriter) {
-    writer.object { writer in
-      writer.field("status", status)
-      writer.object("headers") { writer in
-        for (name, value) in headers.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
-          writer.field(name, value)
-        }
-      }
-      writer.field("json", json)
-      writer.field("text", text)
-      writer.field("truncated", truncated)
+    writer.object { writeMembers(to: &$0) }
+  }
+
+  /// Writes the members without the braces around them.
+  func writeMembers(to writer: inout JSONWriter) {
+    writer.field("status", status)
+    writer.object("headers") { Self.write(headers, to: &$0) }
+    if !captured.isEmpty { writer.object("captured") { Self.write(captured, to: &$0) } }
+    writer.field("json", json)
+    writer.field("text", text)
+    writer.field("truncated", truncated)
+  }
+
+  private static func write(_ values: [String: String], to writer: inout JSONWriter) {
+    for (name, value) in values.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+      writer.field(name, value)
     }
+  }
+
+  private static func texts(_ object: JSONObjectView, _ key: String) throws(JSONTextError) -> [String: String] {
+    guard let members = try object.optionalObject(key) else { return [:] }
+    var result: [String: String] = [:]
+    for (name, value) in members.all {
+      do throws(JSONTextError) { result[name] = try value.string() } catch { throw error.naming("\(key).\(name)") }
+    }
+    return result
   }
 }

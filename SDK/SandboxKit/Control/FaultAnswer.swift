@@ -50,6 +50,8 @@ enum FaultAnswer {
     case .x:
       if code == 413 { return XProblem.tooLarge.response }
       return XProblem.plain(code, title: reason, detail: reason).response
+    case .microblog:
+      return MicroblogProblem(status: code, code: "status_\(code)", message: reason).response
     case .webhook:
       var response = HTTPResponse.text(code, reason + "\n")
       if (300...399).contains(code) { response.set("location", "/hooks/elsewhere") }

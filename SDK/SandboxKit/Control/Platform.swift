@@ -2,6 +2,7 @@
 enum Platform: String, CaseIterable, Sendable {
   case x
   case webhook
+  case microblog
 
   static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }

@@ -31,6 +31,7 @@ extension Router {
     case ("POST", "reset"):
       x.state.withLock { $0.removePosts() }
       webhooks.removeEvents()
+      microblog.state.withLock { $0.removePosts() }
       faults.removeAll()
       log.removeAll()
       return .json(JSONWriter.object { $0.member("ok", true) })
@@ -52,22 +53,26 @@ extension Router {
     // Everything is read before anything is changed: a mistake changes nothing.
     var accounts: [XAccountOrder] = []
     var hooks: [WebhookHookOrder] = []
+    var bloggers: [MicroblogAccountOrder] = []
     for (index, value) in values.enumerated() {
       var reader = try ObjectReader(value, at: values.count == 1 ? "" : "accounts[\(index)]")
       let platform = try reader.string("platform") ?? Platform.x.rawValue
       switch Platform(rawValue: platform) {
       case .x: accounts.append(try XAccountOrder(&reader))
       case .webhook: hooks.append(try WebhookHookOrder(&reader, name: "username"))
+      case .microblog: bloggers.append(try MicroblogAccountOrder(&reader))
       case nil: throw ControlError("\(reader.path("platform")) must be one of \(Platform.names)")
       }
     }
     var made: [XAccount] = []
     for order in accounts { made.append(try set(order)) }
     for order in hooks { webhooks.setHook(order) }
+    microblog.state.withLock { state in for order in bloggers { state.setAccount(order) } }
     let body = JSONWriter.object { writer in
       writer.array("accounts") { list in
         for account in made { list.object { write(account, &$0) } }
         for hook in hooks { list.object { write(hook: hook.name, &$0) } }
+        for order in bloggers { list.object { write(microblog: order.username, &$0) } }
       }
     }
     return .json(201, body)
@@ -100,10 +105,12 @@ extension Router {
   private func showAccounts() -> HTTPResponse {
     let accounts = x.state.withLock { $0.accounts }
     let hooks = webhooks.state.withLock { $0.order }
+    let bloggers = microblog.state.withLock { $0.accounts.map(\.username) }
     let body = JSONWriter.object { writer in
       writer.array("accounts") { list in
         for account in accounts { list.object { write(account, &$0) } }
         for hook in hooks { list.object { write(hook: hook, &$0) } }
+        for username in bloggers { list.object { write(microblog: username, &$0) } }
       }
     }
     return .json(body)
@@ -123,6 +130,12 @@ extension Router {
     writer.member("username", name)
     writer.member("url", "\(origin)/hooks/\(name)")
     writer.member("page", "\(origin)/hooks/\(name)")
+  }
+
+  private func write(microblog username: String, _ writer: inout JSONWriter) {
+    writer.member("platform", Platform.microblog.rawValue)
+    writer.member("username", username)
+    writer.member("page", "\(origin)/notes/\(username)")
   }
 
   // MARK: Faults, settings, requests

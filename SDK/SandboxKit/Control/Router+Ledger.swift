@@ -6,6 +6,8 @@ extension Router {
     var after: Int64 = .min
     var showsEntries = true
 
+    func includes(_ platform: Platform) -> Bool { self.platform == nil || self.platform == platform }
+
     init(_ request: HTTPRequest) throws(ControlError) {
       guard let items = request.queryItems() else { throw ControlError("the query is not valid") }
       for item in items {
@@ -32,8 +34,9 @@ extension Router {
     let filter = try Filter(request)
     var writer = JSONWriter(capacity: 64 * 1024)
     writer.object { ledger in
-      if filter.platform != .webhook { writeX(filter, &ledger) }
-      if filter.platform != .x { writeWebhooks(filter, &ledger) }
+      if filter.includes(.x) { writeX(filter, &ledger) }
+      if filter.includes(.webhook) { writeWebhooks(filter, &ledger) }
+      if filter.includes(.microblog) { writeMicroblog(filter, &ledger) }
     }
     return .json(writer.bytes)
   }
@@ -100,5 +103,32 @@ extension Router {
     writer.member("media", event.mediaCount)
     writer.member("deliveries", event.deliveries)
     writer.member("deleted", event.deletedAt != nil)
+  }
+
+  private func writeMicroblog(_ filter: Filter, _ ledger: inout JSONWriter) {
+    let (notes, names) = microblog.state.withLock { state in (state.notes, state.accounts.map(\.username)) }
+    let wanted = notes.filter { note in
+      note.at > filter.after && (filter.account.map { $0 == names[note.account] } ?? true)
+    }
+    ledger.object(Platform.microblog.rawValue) { part in
+      part.member("count", wanted.count)
+      part.member("deleted", wanted.count { $0.deletedAt != nil })
+      guard filter.showsEntries else { return }
+      part.array("entries") { list in
+        for note in wanted {
+          list.object { writer in
+            let page = microblog.page(note, origin)
+            writer.member("id", String(note.id))
+            writer.member("account", names[note.account])
+            writer.member("text", note.text)
+            writer.member("url", page)
+            writer.member("page", page)
+            writer.member("at", CivilTime(milliseconds: note.at).iso)
+            writer.member("media", note.pictures.count)
+            writer.member("deleted", note.deletedAt != nil)
+          }
+        }
+      }
+    }
   }
 }

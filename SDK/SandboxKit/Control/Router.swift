@@ -2,6 +2,7 @@
 final class Router: Sendable {
   let x = XPlatform()
   let webhooks = WebhookReceiver()
+  let microblog = MicroblogPlatform()
   let faults = FaultBook()
   let log = RequestLog()
   let stopSignal: StopSignal
@@ -45,6 +46,14 @@ final class Router: Sendable {
     if let result { throw SandboxError(result.message) }
   }
 
+  func add(_ account: SandboxConfiguration.MicroblogAccount) throws(SandboxError) {
+    guard MicroblogAccountOrder.isUsername(account.username), !account.token.isEmpty else {
+      throw SandboxError("an account of microblog is NAME:TOKEN, the name of 1 to 32 small letters, digits, - and _")
+    }
+    let order = MicroblogAccountOrder(username: account.username, token: account.token)
+    microblog.state.withLock { $0.setAccount(order) }
+  }
+
   func add(_ hook: SandboxConfiguration.Hook) throws(SandboxError) {
     guard WebhookHookOrder.isName(hook.name), let secret = WebhookSecret(hook.secret) else {
       throw SandboxError("a hook is NAME:SECRET, the secret whsec_ and the base64 of 24 to 64 bytes")
@@ -69,6 +78,19 @@ final class Router: Sendable {
       return simulate(request, platform: .webhook, account: { parts[1] }) { [self] _ in
         let response = webhooks.answer(request, hook: parts[1], now: WallClock.milliseconds(), origin: origin)
         return Performed(response: response, account: parts[1])
+      }
+    }
+    if MicroblogPlatform.takes(request) {
+      return simulate(request, platform: .microblog, account: { [self] in microblog.username(of: request) }) {
+        [self] lag in
+        let response = microblog.answer(
+          request,
+          now: WallClock.milliseconds(),
+          settings: settings,
+          listLag: settings.listLagMs + lag,
+          origin: origin
+        )
+        return Performed(response: response, account: microblog.username(of: request))
       }
     }
     if request.path.hasPrefix("/_sandbox/") { return .respond(control(request)) }

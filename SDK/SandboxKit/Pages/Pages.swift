@@ -26,6 +26,8 @@ struct Pages {
     case "x" where parts.count == 4 && parts[2] == "status": return post(parts[3], username: parts[1])
     case "hooks" where parts.count == 2: return hook(parts[1])
     case "hooks" where parts.count == 3: return event(parts[2], hook: parts[1])
+    case "notes" where parts.count == 2: return blog(parts[1])
+    case "notes" where parts.count == 3: return note(parts[2])
     case "media" where parts.count == 2: return media(parts[1])
     default: return HTML.page(status: 404, title: "Not found", "<h1>There is no such page.</h1>")
     }
@@ -48,6 +50,7 @@ struct Pages {
       html += " <span class=\"soft\">\(hook.events.count) events</span></p>\n"
       for event in hook.events.suffix(20).reversed() { html += card(event, hook: hook.name) }
     }
+    html += notesIndex()
     return HTML.page(title: "Published", html)
   }
 
@@ -187,7 +190,7 @@ struct Pages {
     return response
   }
 
-  private func missing(_ sentence: String) -> HTTPResponse {
+  func missing(_ sentence: String) -> HTTPResponse {
     HTML.page(status: 404, title: "Not found", "<h1>\(sentence)</h1>")
   }
 }

@@ -18,13 +18,14 @@ final class SpawnedSandbox {
     var inputPipe: [Int32] = [0, 0]
     var outputPipe: [Int32] = [0, 0]
     guard unsafe pipe(&inputPipe) == 0, unsafe pipe(&outputPipe) == 0 else { throw Failure(what: "pipe") }
-    // Other tests start processes too: they must not hold these pipes open.
+    // Other tests start processes too: they must not hold these pipes open, nor this one theirs.
     for descriptor in inputPipe + outputPipe { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_adddup2(&actions, inputPipe[0], STDIN_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&actions, outputPipe[1], STDOUT_FILENO)
+    for descriptor: Int32 in 3..<1_000 { unsafe posix_spawn_file_actions_addclose(&actions, descriptor) }
     var pid: pid_t = 0
     var texts = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     let status = unsafe posix_spawn(&pid, program, &actions, nil, &texts, environ)

@@ -1,0 +1,4 @@
+import Adapter
+import PluginKit
+
+PluginMain.run(MicroblogAdapter())

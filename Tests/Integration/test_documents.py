@@ -1,0 +1,44 @@
+"""The documents: what they link to and what they name exists."""
+
+import re
+
+import pytest
+from rostrum import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SOURCES = ("Host", "SDK", "Plugins", "Tests")
+
+
+def words():
+    """Every word of the sources."""
+    found = set()
+    for folder in SOURCES:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".swift", ".c", ".h", ".py"):
+                found |= set(re.findall(r"\w+", path.read_text()))
+    return found | set(re.findall(r"\w+", (ROOT / "Package.swift").read_text()))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)#\s]+)", document.read_text())
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert not missing
+
+
+def test_the_catalogue_names_what_exists():
+    text = re.sub(r"```.*?```", "", (ROOT / "docs" / "modules.md").read_text(), flags=re.S)
+    named = set(re.findall(r"`\.?([A-Za-z_]\w*)`", text))
+    assert len(named) > 100
+    assert not named - words()
+
+
+def test_the_catalogue_has_every_module():
+    """A module is a target of the package; its paragraph begins with its name in bold."""
+    text = (ROOT / "docs" / "modules.md").read_text()
+    bold = set(re.findall(r"\*\*([\w-]+)\*\*", text))
+    package = (ROOT / "Package.swift").read_text()
+    targets = set(re.findall(r'\b(?:module|system|plugin|executable)\(\s*(?:name: )?"([\w-]+)"', package))
+    targets |= set(re.findall(r'\.executableTarget\(\s*name: "([\w-]+)"', package))
+    assert len(targets) > 25
+    assert not targets - bold

@@ -36,8 +36,10 @@ let package = Package(
   name: "rostrum",
   products: [
     .executable(name: "rostrum", targets: ["rostrum"]),
+    .executable(name: "rostrum-jail", targets: ["rostrum-jail"]),
     .executable(name: "rostrum-sandbox", targets: ["rostrum-sandbox"]),
     .library(name: "PluginKit", targets: ["PluginKit"]),
+    .library(name: "PluginTestKit", targets: ["PluginTestKit"]),
   ],
   targets: [
     // MARK: C libraries
@@ -62,6 +64,12 @@ let package = Package(
       "PluginKitTests",
       ["JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-x"]
     ),
+    tests(
+      "PluginTestKitTests",
+      [
+        "JSONText", "PluginKit", "PluginProtocol", "PluginTestKit", "PluginTransport", "plugin-webhook", "plugin-x",
+      ]
+    ),
     tests("SandboxKitTests", ["SandboxKit", "rostrum-sandbox"]),
 
     // MARK: Plugins
@@ -73,7 +81,7 @@ let package = Package(
     // MARK: Foundations
     module("Cryptography", in: "Host", ["COpenSSL"]),
     module("HTTPClient", in: "Host", ["CCurl"]),
-    module("HTTPServer", in: "Host", ["CMicroHTTPD", "CHostShims", "Logging"]),
+    module("HTTPServer", in: "Host", ["CMicroHTTPD", "Logging"]),
     module("JSONDocument", in: "Host", ["CJansson"]),
     module("Logging", in: "Host"),
     module("Postgres", in: "Host", ["CPostgres", "Logging"]),
@@ -94,6 +102,21 @@ let package = Package(
     tests("MigrationsTests", ["Logging", "Migrations", "Postgres", "Processes", "ServiceTree", "TestSupport"]),
     tests("JobQueueTests", ["JobQueue", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
 
+    // MARK: Jail
+    // Pure C. Static in release: it starts with each plugin, and part of it stays beside the plugin.
+    .executableTarget(
+      name: "rostrum-jail",
+      path: "Host/Launcher",
+      cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+      linkerSettings: [
+        .linkedLibrary("seccomp"),
+        .unsafeFlags(["-nostartfiles"]),
+        .unsafeFlags(["-static-executable"], .when(configuration: .release)),
+      ]
+    ),
+    module("Jail", in: "Host", ["Logging", "Processes"]),
+    tests("JailTests", ["Jail", "Logging", "Processes", "plugin-x", "rostrum-jail"]),
+
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
     module(
@@ -106,7 +129,19 @@ let package = Package(
       in: "Host",
       ["JSONText", "Logging", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes", "ServiceTree"]
     ),
+    module(
+      "PluginStore",
+      in: "Host",
+      ["Cryptography", "JSONDocument", "JSONText", "PluginManifest", "Postgres", "Processes"]
+    ),
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
+    tests(
+      "PluginStoreTests",
+      [
+        "Cryptography", "JSONDocument", "Logging", "PluginManifest", "PluginStore", "Postgres", "Processes",
+        "TestSupport",
+      ]
+    ),
     tests("EgressTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "PluginManifest"]),
     tests(
       "PluginHostTests",
@@ -150,24 +185,27 @@ let package = Package(
       in: "Host",
       [
         "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "PluginHost", "PluginManifest", "Postgres", "Publishing", "Sites", "Vault",
+        "MediaStore", "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Publishing", "Sites", "Vault",
       ]
     ),
     module(
       "Server",
       in: "Host",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONText", "JobQueue",
-        "Logging", "MediaStore", "Migrations", "PluginHost", "PluginManifest", "PluginProtocol", "Postgres",
-        "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
+        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
+        "JSONText",
+        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "PluginHost", "PluginManifest", "PluginProtocol",
+        "PluginStore",
+        "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
       ]
     ),
     executable(
       "rostrum",
       at: "Host/rostrum",
       [
-        "Cryptography", "HTTPClient", "Identity", "JSONDocument", "Logging", "Migrations", "PluginHost",
-        "PluginManifest", "Postgres", "Processes", "Publishing", "Server", "ServiceTree", "Sites",
+        "Cryptography", "HTTPClient", "Identity", "JSONDocument", "JSONText", "Jail", "Logging", "Migrations",
+        "PluginHost", "PluginManifest", "PluginStore", "PluginTestKit", "Postgres", "Processes", "Publishing", "Server",
+        "ServiceTree", "Sites",
       ]
     ),
 
@@ -175,7 +213,8 @@ let package = Package(
       "AdminAPITests",
       [
         "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
-        "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "Postgres", "Processes",
+        "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "PluginStore", "Postgres",
+        "Processes",
         "Publishing", "Sites", "TestSupport", "Vault",
       ]
     ),
@@ -183,8 +222,8 @@ let package = Package(
     tests(
       "ServerTests",
       [
-        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "MediaStore", "Server", "ServiceTree",
-        "rostrum",
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore", "PluginHost",
+        "PluginManifest", "PluginStore", "Processes", "Server", "ServiceTree", "rostrum", "rostrum-jail",
       ]
     ),
 
@@ -193,7 +232,8 @@ let package = Package(
     .executableTarget(
       name: "rostrum-bench",
       dependencies: [
-        "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "Migrations", "PluginHost", "PluginManifest",
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "Jail", "JobQueue", "Logging", "Migrations",
+        "PluginHost", "PluginManifest",
         "Postgres", "Processes", "ServiceTree",
       ],
       path: "Tests/Benchmarks",

@@ -4,6 +4,7 @@ package import JobQueue
 package import Logging
 package import MediaStore
 package import PluginHost
+package import PluginStore
 package import Postgres
 package import Publishing
 package import Sites
@@ -26,6 +27,8 @@ package struct APIServices: Sendable {
   package var logger: Logger
   /// The version of the host that `/health` shows.
   package var version: String
+  /// Nil on a host that takes no bundles over the network.
+  package var bundles: BundleIntake?
 
   package init(
     pool: Pool,
@@ -42,7 +45,8 @@ package struct APIServices: Sendable {
     limiter: RateLimiter,
     limits: APILimits,
     logger: Logger,
-    version: String
+    version: String,
+    bundles: BundleIntake? = nil
   ) {
     self.pool = pool
     self.queue = queue
@@ -59,6 +63,7 @@ package struct APIServices: Sendable {
     self.limits = limits
     self.logger = logger
     self.version = version
+    self.bundles = bundles
   }
 }
 

@@ -82,7 +82,7 @@ enum OpenAPI {
 
   private static func parameters(_ endpoint: Endpoint) -> [JSONValue] {
     var parameters: [JSONValue] = endpoint.parameters.map { name in
-      let schema = name == "platform" ? Schema.string(1...40) : Schema.id
+      let schema = ["platform", "plugin"].contains(name) ? Schema.string(1...40) : Schema.id
       return ["name": .string(name), "in": "path", "required": true, "schema": schema.openAPI]
     }
     for field in endpoint.query {

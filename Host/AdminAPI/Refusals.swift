@@ -3,6 +3,7 @@ import Identity
 import JSONDocument
 import Logging
 import MediaStore
+import PluginStore
 import Postgres
 import Publishing
 import Sites
@@ -17,6 +18,7 @@ enum Refusals {
     case let error as JSONError:
       HTTPProblem(status: 400, code: "invalidJSON", message: "The body is no usable JSON: \(error)")
     case let error as PublishingError: problem(error)
+    case let error as StoreError: problem(error)
     case let error as SiteError: problem(error)
     case let error as MediaError: problem(error)
     case let error as PostgresError where error.isConnectionLost || error.isNotSent:
@@ -41,6 +43,17 @@ enum Refusals {
       field: error.field,
       detailsJSON: error.details
     )
+  }
+
+  private static func problem(_ error: StoreError) -> HTTPProblem {
+    switch error.code {
+    case .notFound: HTTPProblem(status: 404, code: "plugin_not_found", message: error.message)
+    case .conflict: HTTPProblem(status: 409, code: "plugin_conflict", message: error.message)
+    case .malformed, .manifest, .signature, .tampered, .platform:
+      HTTPProblem(status: 422, code: "bundle_\(error.code.rawValue)", message: error.message, field: "body")
+    case .download: HTTPProblem(status: 422, code: "bundle_download", message: error.message, field: "url")
+    case .key, .io: HTTPProblem.unavailable("The host can not store plugins right now")
+    }
   }
 
   private static func problem(_ error: SiteError) -> HTTPProblem {

@@ -51,6 +51,30 @@ package final class TokenStore: Sendable {
     return (id, Secret(text))
   }
 
+  /// All tokens, newest first, without what they are made of.
+  package func list() async throws -> [StoredToken] {
+    try await pool.query(
+      """
+      SELECT t.id, u.email, t.site_id, t.role_limit, t.name, t.hint, t.created_at, t.expires_at, t.last_used_at,
+        t.revoked_at
+      FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY t.id DESC
+      """
+    ).map { row in
+      StoredToken(
+        id: try row.get("id"),
+        email: try row.get("email"),
+        siteID: try row.get("site_id"),
+        roleLimit: try row.get("role_limit", as: String?.self).flatMap(Role.init),
+        name: try row.get("name"),
+        hint: try row.get("hint"),
+        createdAt: try row.get("created_at"),
+        expiresAt: try row.get("expires_at"),
+        lastUsedAt: try row.get("last_used_at"),
+        revokedAt: try row.get("revoked_at")
+      )
+    }
+  }
+
   package func revoke(_ id: Int64) async throws {
     let count = try await pool.execute(
       "UPDATE api_tokens SET revoked_at = now() WHERE id = \(id) AND revoked_at IS NULL"
@@ -124,6 +148,28 @@ package final class TokenStore: Sendable {
       roles: roles
     )
     return (principal, try first.get("expires_at"))
+  }
+}
+
+/// What is known of a token that was made.
+package struct StoredToken: Sendable {
+  package var id: Int64
+  /// Whose it is.
+  package var email: String
+  /// The one site it is limited to; nil: all of the user's.
+  package var siteID: Int64?
+  package var roleLimit: Role?
+  package var name: String
+  /// Its last characters, to tell tokens apart.
+  package var hint: String
+  package var createdAt: Date
+  package var expiresAt: Date?
+  package var lastUsedAt: Date?
+  package var revokedAt: Date?
+
+  /// Whether it still opens anything at `date`.
+  package func isValid(at date: Date) -> Bool {
+    revokedAt == nil && expiresAt.map { $0 > date } ?? true
   }
 }
 

@@ -1,10 +1,12 @@
 internal import JSONText
+internal import Jail
 package import Logging
 internal import MediaStore
 internal import Migrations
 internal import PluginHost
 internal import PluginManifest
 internal import PluginProtocol
+internal import PluginStore
 internal import Postgres
 internal import Processes
 internal import ServiceTree
@@ -167,19 +169,29 @@ package struct Doctor: Sendable {
     }
   }
 
+  /// What the jail holds back on this machine, found out by trying.
+  private func jail(_ jail: Jail) -> Finding {
+    let report = jail.report
+    let advice = "Start plugins of publishers that you trust only; see docs/guides/jail.md"
+    if report.failure != nil { return fail("jail", report.summary, "Install rostrum-jail beside the rostrum program") }
+    if jail.tier.holdsStrangers { return ok("jail", report.summary) }
+    let flag = configuration.allowsUnjailed ? "; ROSTRUM_ALLOW_UNJAILED lets any plugin run" : ""
+    return warn("jail", report.summary + flag, advice)
+  }
+
   private func plugins() async -> [Finding] {
     do {
-      let catalogue = try PluginCatalogue(configuration)
-      var findings = catalogue.problems.map { fail("plugin", "\($0)", "Correct the manifest, or remove it") }
-      if catalogue.plugins.isEmpty {
+      let spawner = try Spawner()
+      let jail = await Jail.probe(launcher: configuration.launcher, spawner: spawner, logger: logger)
+      let sources = try PluginSources(configuration)
+      var findings = sources.problems.map { fail("plugin", "\($0)", "Correct the manifest, or remove it") }
+      if sources.manifests.isEmpty {
         findings.append(warn("plugin", "none in \(configuration.manifests)", "Set ROSTRUM_MANIFESTS"))
       }
-      let host = PluginHost(
-        plugins: catalogue.plugins,
-        spawner: try Spawner(),
-        logger: logger,
-        hostVersion: Host.version
-      )
+      findings.insert(self.jail(jail), at: 0)
+      findings.insert(ok("limits", jail.report.limitingText), at: 1)
+      let plugins = try await installed(sources, jail)
+      let host = PluginHost(plugins: plugins, spawner: spawner, logger: logger, hostVersion: Host.version)
       let shutdown = Shutdown()
       return await withTaskGroup(of: Void.self) { group in
         group.addTask {
@@ -187,7 +199,7 @@ package struct Doctor: Sendable {
             await orLog("Ending the plugins", logger) { try await host.run() }
           }
         }
-        for plugin in catalogue.plugins { findings.append(await start(plugin, host)) }
+        for plugin in plugins { findings.append(await start(plugin, host)) }
         shutdown.request()
         await group.waitForAll()
         return findings
@@ -197,13 +209,40 @@ package struct Doctor: Sendable {
     }
   }
 
+  /// The installed plugins, and those that the next start of the host installs.
+  private func installed(_ sources: PluginSources, _ jail: Jail) async throws -> [InstalledPlugin] {
+    let stored: [InstalledPlugin] = try await HostDatabase.using(configuration, logger: logger) { database in
+      let status = try await database.migrationStatus(configuration.migrations, logger: logger)
+      guard status.allSatisfy({ $0.appliedAt != nil }) else { return [] }
+      let pool = Pool(database.pooled, size: 1, patience: .seconds(5), logger: logger)
+      do {
+        let installer = try PluginInstaller(configuration, registry: PluginRegistry(pool: pool))
+        let catalogue = PluginCatalogue(
+          registry: installer.registry,
+          folder: installer.folder,
+          database: database.direct,
+          node: configuration.home,
+          logger: logger,
+          compose: { InstalledPlugin($0, jail: jail, allowsUnjailed: configuration.allowsUnjailed) }
+        )
+        let plugins = try await catalogue.load()
+        await pool.close()
+        return plugins
+      } catch {
+        await pool.close()
+        throw error
+      }
+    }
+    let known = Set(stored.map(\.manifest.id))
+    return stored
+      + sources.manifests.filter { !known.contains($0.id) }
+      .map { InstalledPlugin(manifest: $0, executable: sources.program(of: $0)) }
+  }
+
   /// Starts a plugin. A call without parameters does: a plugin that refuses it has started and spoken.
   private func start(_ plugin: InstalledPlugin, _ host: PluginHost) async -> Finding {
     let subject = "plugin \(plugin.manifest.id)"
     let advice = "Check \(plugin.executable), or set ROSTRUM_PLUGINS to the folder of the plugins' programs"
-    guard PluginCatalogue.isExecutable(plugin) else {
-      return fail(subject, "\(plugin.executable) is missing or no program", advice)
-    }
     let methods = plugin.manifest.methods
     guard let method = methods.first(where: { $0.hasSuffix("/validate") }) ?? methods.first else {
       return warn(subject, "declares no method", "Correct its manifest")

@@ -4,10 +4,12 @@ internal import Events
 internal import HTTPClient
 internal import HTTPServer
 internal import Identity
+internal import Jail
 internal import JobQueue
 internal import Logging
 internal import MediaStore
 internal import PluginHost
+internal import PluginStore
 internal import Postgres
 internal import Processes
 internal import Publishing
@@ -23,6 +25,7 @@ struct HostAssembly: Sendable {
   private let effects: BatchWriter
   private let client: HTTPClient
   private let plugins: PluginHost
+  private let catalogue: PluginCatalogue
   private let queue: JobQueue
   private let events: EventHub
   private let housekeeping: Housekeeping
@@ -41,9 +44,34 @@ struct HostAssembly: Sendable {
     effects = BatchWriter(database.direct, logger: logger)
     let keyring = try await VaultKey.keyring(configuration, pool: pool, logger: logger)
     let vault = try await Vault(pool: pool, keyring: keyring)
-    let catalogue = try PluginCatalogue(configuration)
-    catalogue.report(logger)
-    plugins = PluginHost(plugins: catalogue.plugins, spawner: spawner, logger: logger, hostVersion: Host.version)
+    let sources = try PluginSources(configuration)
+    for problem in sources.problems {
+      logger.error("A plugin's manifest can not be used", ["problem": "\(problem)"])
+    }
+    let installer = try PluginInstaller(configuration, registry: PluginRegistry(pool: pool))
+    try await installer.installOwn(sources, logger: logger)
+    let jail = await Jail.probe(
+      launcher: configuration.launcher,
+      spawner: spawner,
+      logger: logger,
+      runDirectory: configuration.runFolder
+    )
+    let allowsUnjailed = configuration.allowsUnjailed
+    catalogue = PluginCatalogue(
+      registry: installer.registry,
+      folder: installer.folder,
+      database: database.direct,
+      node: configuration.home,
+      logger: logger,
+      compose: { InstalledPlugin($0, jail: jail, allowsUnjailed: allowsUnjailed) }
+    )
+    plugins = PluginHost(
+      plugins: try await catalogue.load(),
+      spawner: spawner,
+      logger: logger,
+      hostVersion: Host.version
+    )
+    catalogue.attach(plugins)
     var clientConfiguration = HTTPClient.Configuration()
     clientConfiguration.userAgent = "Rostrum/\(Host.version)"
     client = try HTTPClient(configuration: clientConfiguration)
@@ -100,7 +128,8 @@ struct HostAssembly: Sendable {
       limiter: RateLimiter(),
       limits: limits,
       logger: logger,
-      version: Host.version
+      version: Host.version,
+      bundles: BundleIntake(folder: installer.folder) { try await PluginDownload(configuration).run($0, into: $1) }
     )
   }
 
@@ -109,7 +138,7 @@ struct HostAssembly: Sendable {
   func run(ready: @escaping @Sendable (RunningHost) async -> Void) async throws {
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, queue, events, httpService(ready)],
+      services: [housekeeping, plugins, catalogue, queue, events, httpService(ready)],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )

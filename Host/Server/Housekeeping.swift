@@ -1,4 +1,5 @@
 internal import Dispatch
+internal import Events
 internal import Identity
 internal import JobQueue
 internal import Logging
@@ -55,18 +56,24 @@ struct Housekeeping: Service {
 
   // MARK: Once for all hosts
 
-  private static let cleanUpKind = "host.idempotency-keys"
-
   /// What one host of all does from time to time.
   static func periodicJobs(_ pool: Pool) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
-    let handler = ClosureHandler { _ in
-      do {
+    let work: [String: @Sendable () async throws -> Void] = [
+      "host.idempotency-keys": {
         try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
-        return .finished()
-      } catch {
-        return .retry(error: "\(error)")
+      },
+      "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
+    ]
+    let handlers = work.mapValues { body in
+      ClosureHandler { _ in
+        do {
+          try await body()
+          return .finished()
+        } catch {
+          return .retry(error: "\(error)")
+        }
       }
     }
-    return ([PeriodicJob(cleanUpKind, every: .seconds(3600), kind: cleanUpKind)], [cleanUpKind: handler])
+    return (work.keys.sorted().map { PeriodicJob($0, every: .seconds(3600), kind: $0) }, handlers)
   }
 }

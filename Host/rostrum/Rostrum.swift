@@ -8,7 +8,7 @@ import Server
 enum Rostrum {
   static let commands: [Command] =
     [ServeCommand.command, DemoCommand.command, MigrateCommand.command, DoctorCommand.command] + UserCommands.all
-    + TokenCommands.all + SiteCommands.all + [WhyCommand.command, PluginCommands.list]
+    + TokenCommands.all + SiteCommands.all + [WhyCommand.command] + PluginCommands.all + PluginDevCommands.all
 
   static func main() async {
     // Before anything starts a thread, so that no other reads the environment meanwhile.

@@ -11,6 +11,7 @@ import Logging
 import MediaStore
 import PluginHost
 import PluginManifest
+import PluginStore
 import Postgres
 import Processes
 import Publishing
@@ -148,7 +149,10 @@ struct APIFixture: Sendable {
       limiter: RateLimiter(),
       limits: limits,
       logger: logger,
-      version: "9.9.9"
+      version: "9.9.9",
+      bundles: BundleIntake(folder: try StoreFolder(folder + "/plugins")) { address, _ in
+        throw StoreError(.download, "There is nothing at \(address)")
+      }
     )
     api = AdminAPI(services: services)
     client = TestClient(api.router(), logger: logger)

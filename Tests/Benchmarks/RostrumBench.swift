@@ -14,6 +14,9 @@ enum RostrumBench {
     rostrum-bench pipeline --database URL --jobs N
     rostrum-bench latency --database URL --rate N --seconds N
     rostrum-bench plugin --manifest FILE --executable FILE --calls N --depth N
+    rostrum-bench jail --launcher FILE --manifest FILE --executable FILE --calls N --starts N
+    rostrum-bench gate --url URL --requests N
+    rostrum-bench upload --url URL --bytes N
     rostrum-bench load --url URL --rate N --token TOKEN < bodies
     """
 
@@ -44,12 +47,30 @@ enum RostrumBench {
       let report = try await bench.latency(rate: options.number("rate"), seconds: options.number("seconds"))
       show(["p50": .double(report.latencyP50), "p99": .double(report.latencyP99)])
     case "plugin":
-      let bench = PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
+      let bench = try PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
       let report = try await bench.run(calls: options.number("calls"), depth: options.number("depth"))
       show([
         "p50": .double(report.p50), "p99": .double(report.p99), "callsPerSecond": .double(report.callsPerSecond),
         "requestBytes": .int(Int64(report.requestBytes)), "replyBytes": .int(Int64(report.replyBytes)),
       ])
+    case "jail":
+      let bench = JailBench(
+        launcher: try options.text("launcher"),
+        manifest: try options.text("manifest"),
+        executable: try options.text("executable")
+      )
+      let report = try await bench.run(calls: options.number("calls"), starts: options.number("starts"))
+      show([
+        "tier": .string(report.tier), "plainCall": .double(report.plainCall), "jailedCall": .double(report.jailedCall),
+        "plainStart95": .double(report.plainStart95), "jailedStart50": .double(report.jailedStart50),
+        "jailedStart95": .double(report.jailedStart95),
+      ])
+    case "gate":
+      let report = try await EgressBench(url: options.text("url")).compare(requests: options.number("requests"))
+      show(["direct": .double(report.direct), "gate": .double(report.gate), "overhead": .double(report.overhead)])
+    case "upload":
+      let report = try await EgressBench(url: options.text("url")).upload(bytes: options.number("bytes"))
+      show(["seconds": .double(report.seconds), "growth": .double(report.growth)])
     case "load":
       let load = OpenLoop(url: try options.text("url"), token: try options.text("token"))
       let report = try await load.run(bodies: try BenchInput.lines(), rate: options.number("rate"))

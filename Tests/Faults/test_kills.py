@@ -101,7 +101,8 @@ def test_nothing_goes_out_twice_and_nothing_is_lost(system):
     assert killer.done == {"host": KILLS, "plugin": KILLS, "database": KILLS}
 
     eventually(host.is_ready, 60, "the host is back")
-    host.wait_for_ends(60 + SETTLE - (time.monotonic() - killer.last))
+    # The long form holds the host to its promise; the short one runs on machines of any pace.
+    host.wait_for_ends(60 + SETTLE - (time.monotonic() - killer.last) if LONG else 600)
 
     rows = {row["id"]: row for row in host.deliveries()}
     assert sorted(rows) == sorted(delivery["id"] for delivery in accepted)

@@ -194,11 +194,12 @@ def test_a_canceled_schedule_is_never_sent(system, accounts):
     sandbox, host = system
     account, connection = accounts.x()
     post = host.write("Never to be seen")
-    delivery = host.dispatch(post, [connection], at=time.time() + 3)["deliveries"][0]["id"]
+    due = time.time() + 10
+    delivery = host.dispatch(post, [connection], at=due)["deliveries"][0]["id"]
     host.http.post(f"/api/admin/distribution/logs/{delivery}/cancel?siteId={host.site}")
     assert host.delivery(delivery)["state"] == "canceled"
     # A later post of the same account shows that the canceled one had its turn.
-    later = host.dispatch(host.write("Sent instead"), [connection], at=time.time() + 4)["deliveries"][0]["id"]
+    later = host.dispatch(host.write("Sent instead"), [connection], at=due + 0.5)["deliveries"][0]["id"]
     assert host.ended(later)["state"] == "sent"
     assert [entry["text"] for entry in published(sandbox, account)] == ["Sent instead"]
 

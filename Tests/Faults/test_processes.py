@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rostrum import Host, Sandbox, binaries, eventually
+from rostrum import Host, Sandbox, binaries, eventually, lives
 
 
 @pytest.fixture(scope="module")
@@ -72,5 +72,5 @@ def test_no_orphan_survives_the_host(system):
     pids = [pid for pid, name in host.descendants() if name.startswith("plugin-")]
     assert pids
     host.kill()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20, "the plugins are gone")
+    eventually(lambda: not any(lives(pid) for pid in pids), 20, "the plugins are gone")
     host.start()

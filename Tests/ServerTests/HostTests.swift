@@ -8,7 +8,7 @@ import ServiceTree
 import Testing
 
 /// A real host on a home of its own, with the database that it makes itself.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct HostTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct HostTests {
   private let folder: TemporaryFolder
   private let configuration: HostConfiguration
 

@@ -84,6 +84,7 @@ enum HealthRoutes {
     for (name, help, value) in counters {
       text += "# TYPE rostrum_\(name) counter\n# HELP rostrum_\(name) \(help)\nrostrum_\(name)_total \(value)\n"
     }
+    text += plugins(context.services.plugins.status())
     text += "# TYPE rostrum_job_lateness_seconds histogram\n# HELP rostrum_job_lateness_seconds Start after due time\n"
     var sum = 0
     for (bound, count) in zip(QueueMetrics.latenessBounds, snapshot.lateness) {
@@ -95,5 +96,27 @@ enum HealthRoutes {
     text += "rostrum_job_lateness_seconds_count \(sum)\n"
     text += "rostrum_job_lateness_seconds_sum \(snapshot.latenessSum.seconds)\n# EOF\n"
     return .bytes(Array(text.utf8), contentType: "application/openmetrics-text; version=1.0.0; charset=utf-8")
+  }
+
+  private static func plugins(_ states: [PluginStatus]) -> String {
+    let families: [(name: String, type: String, help: String, value: (PluginStatus) -> Int)] = [
+      ("plugin_running", "gauge", "Whether the plugin's process runs", { $0.state == .running ? 1 : 0 }),
+      ("plugin_quarantined", "gauge", "Whether the plugin is shut out", { $0.state == .quarantined ? 1 : 0 }),
+      ("plugin_open_calls", "gauge", "Calls that are open", \.openCalls),
+      ("plugin_calls", "counter", "Calls that were opened", \.counters.calls),
+      ("plugin_starts", "counter", "Processes that were started", \.counters.starts),
+      ("plugin_crashes", "counter", "Processes that ended unasked and failed starts", \.counters.crashes),
+      ("plugin_stray_lines", "counter", "Lines on standard output that were no messages", \.counters.strayLines),
+      ("plugin_stderr_bytes", "counter", "Bytes of standard error", \.counters.errorBytes),
+      ("plugin_dropped_lines", "counter", "Lines and messages that were not logged", \.counters.dropped),
+    ]
+    return families.map { family in
+      let suffix = family.type == "counter" ? "_total" : ""
+      let lines = states.map { status in
+        "rostrum_\(family.name)\(suffix){plugin=\"\(status.id)\",version=\"\(status.version)\"} \(family.value(status))\n"
+      }
+      return "# TYPE rostrum_\(family.name) \(family.type)\n# HELP rostrum_\(family.name) \(family.help)\n"
+        + lines.joined()
+    }.joined()
   }
 }

@@ -90,9 +90,8 @@ enum MediaRoutes {
     let site = try context.site()
     let user = try context.caller().userID
     let upload = try context.services.files.upload(maximumBytes: context.services.limits.mediaBytes)
-    for try await chunk in context.request.body.chunks() { try upload.append(chunk) }
-    let (sha256, format) = try upload.finish()
-    let bytes = upload.byteCount
+    for try await chunk in context.request.body.chunks() { try await upload.append(chunk) }
+    let (sha256, bytes, format) = try await upload.finish()
     let name = context.query["fileName"] ?? "upload.\(format.type.split(separator: "/").last ?? "bin")"
     let alt = context.query["alt"] ?? ""
     let item = try await context.services.pool.transaction(scope: .site(site)) { tx in

@@ -1,6 +1,7 @@
 import HTTPServer
 import Identity
 import JSONDocument
+import JobQueue
 import Postgres
 import Publishing
 
@@ -72,10 +73,17 @@ enum PostRoutes {
     Endpoint(
       method: .delete,
       path: "/api/posts/{id}",
-      summary: "Delete a post; what was published stays published",
+      summary: "Delete a post and withdraw what was not sent of it; what was published stays published",
       access: .site(.write),
       query: [.siteID],
-      success: .json(200, .object([.required("deleted", .boolean)])),
+      success: .json(
+        200,
+        .object([
+          .required("deleted", .boolean),
+          .required("canceled", .integer(0...Int64.max), "Deliveries that will not be sent"),
+          .required("alreadySending", .integer(0...Int64.max), "Deliveries that run to their end"),
+        ])
+      ),
       handler: remove
     ),
   ]
@@ -131,11 +139,14 @@ enum PostRoutes {
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
     let site = try context.site()
     let id = try context.id()
-    try await context.services.pool.transaction(scope: .site(site)) { tx in
-      try await store.delete(id, in: tx)
-      try await tx.execute(Audit.row("post.delete", "post:\(id)", site: site, context))
-    }
-    return Envelope.ok(["deleted": true])
+    let result = try await context.services.control.deletePost(
+      id,
+      site: site,
+      also: [Audit.row("post.delete", "post:\(id)", site: site, context)]
+    )
+    return Envelope.ok([
+      "deleted": true, "canceled": .int(Int64(result.dropped)), "alreadySending": .int(Int64(result.alreadySending)),
+    ])
   }
 
   private static func tagged(_ response: HTTPResponse, version: Int) -> HTTPResponse {

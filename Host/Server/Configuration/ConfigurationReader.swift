@@ -45,6 +45,8 @@ struct ConfigurationReader {
       logLevel: value(.log, allowed: LogLevel.allCases.map(\.name).joined(separator: ", ")) { LogLevel(name: $0) }
         ?? .info,
       apiRate: number(.apiRate, 1...1_000_000) ?? 1_000,
+      launcher: launcher(installation),
+      allowsUnjailed: value(.allowUnjailed, allowed: "1 or 0") { ["1": true, "0": false][$0] } ?? false,
       warnings: values.warnings
     )
     if configuration.directDatabase != nil, configuration.database == nil {
@@ -101,6 +103,13 @@ struct ConfigurationReader {
     if let found = installation.folder("migrations") { return found }
     problems.append("there is no folder migrations near the program \(installation.directory); install it again")
     return ""
+  }
+
+  /// Beside the program, or beside the plugins where those are elsewhere.
+  private func launcher(_ installation: Installation) -> String {
+    let folders = [installation.directory] + (values.texts[.plugins].map { [Self.absolute($0)] } ?? [])
+    let paths = folders.map { "\($0)/rostrum-jail" }
+    return paths.first { unsafe access($0, X_OK) == 0 } ?? "\(installation.directory)/rostrum-jail"
   }
 
   private mutating func database(_ setting: Setting) -> Postgres.Configuration? {

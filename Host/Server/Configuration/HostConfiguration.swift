@@ -35,6 +35,10 @@ package struct HostConfiguration: Sendable {
   package var logLevel: LogLevel
   /// Requests per second that one token may make.
   package var apiRate: Int
+  /// Absolute path of the program that puts plugins into a jail.
+  package var launcher: String
+  /// Whether plugins of other publishers may run where the jail does not hold them.
+  package var allowsUnjailed: Bool
   /// What is not wrong but deserves a look.
   package var warnings: [String]
 
@@ -63,6 +67,15 @@ package struct HostConfiguration: Sendable {
 
   /// The file with the key that seals credentials, where `OAUTH_ENCRYPTION_KEY` is not set.
   package var keyFile: String { home + "/vault.key" }
+
+  /// The key that signs the plugins which this host packs itself.
+  package var pluginKeyFile: String { home + "/plugins.key" }
+
+  /// Where the bundles of plugins lie unpacked.
+  package var pluginFolder: String { home + "/plugins" }
+
+  /// Where running plugins are noted, so that what a killed host left behind is found.
+  package var runFolder: String { home + "/run" }
 
   /// Where outcomes wait that could not be stored.
   package var spoolFile: String { home + "/outcomes.spool" }

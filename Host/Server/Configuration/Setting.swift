@@ -16,6 +16,7 @@ package enum Setting: String, Sendable, CaseIterable {
   case postgresBinaries = "ROSTRUM_POSTGRES_BIN"
   case log = "ROSTRUM_LOG"
   case apiRate = "ROSTRUM_API_RATE"
+  case allowUnjailed = "ROSTRUM_ALLOW_UNJAILED"
   case demoOnce = "ROSTRUM_DEMO_ONCE"
   case demoStartedAt = "ROSTRUM_DEMO_STARTED_AT"
 

@@ -63,7 +63,7 @@ struct Arguments: Sendable, Equatable {
         "`rostrum \(words)` needs --\(option.name) \(option.placeholder ?? ""): \(option.about)"
       )
     }
-    if operands.count < command.operands.count {
+    if operands.count < command.operands.count, !command.operands[operands.count].isOptional {
       let missing = command.operands[operands.count]
       throw CommandError(.usage, "`rostrum \(words)` needs \(missing.name): \(missing.about)")
     }

@@ -22,6 +22,8 @@ struct Command: Sendable {
   struct Operand: Sendable {
     let name: String
     let about: String
+    /// Whether it may be left out; only the last ones may.
+    var isOptional = false
   }
 
   /// Such as `token create`.

@@ -7,6 +7,8 @@ enum ExitCode: Int32, Sendable {
   case usage = 2
   /// What was named does not exist.
   case notFound = 3
+  /// A person has to approve it first.
+  case waits = 4
 }
 
 /// An error that is shown as it is.

@@ -1,6 +1,7 @@
 import Identity
 import JSONDocument
 import Migrations
+import PluginStore
 import Postgres
 import Publishing
 import Server
@@ -12,6 +13,7 @@ enum Failures {
     switch error {
     case let error as CommandError: (error.code, error.description)
     case let error as ConfigurationError: (.usage, error.description)
+    case let error as StoreError: (error.code == .notFound ? .notFound : .failure, error.description)
     case let error as IdentityError: (code(of: error), error.description)
     case let error as PublishingError: (error.kind == .notFound ? .notFound : .failure, error.message)
     case SiteError.notFound(let id): (.notFound, "There is no site \(id); see `rostrum site list`")

@@ -18,7 +18,7 @@ enum Help {
 
   static func text(_ command: Command) -> String {
     var usage = "usage: rostrum " + command.words.joined(separator: " ")
-    for operand in command.operands { usage += " \(operand.name)" }
+    for operand in command.operands { usage += operand.isOptional ? " [\(operand.name)]" : " \(operand.name)" }
     for option in command.options {
       let word = "--\(option.name)" + (option.placeholder.map { " \($0)" } ?? "")
       usage += option.isRequired ? " \(word)" : " [\(word)]"

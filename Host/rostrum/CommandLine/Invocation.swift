@@ -20,6 +20,11 @@ struct Invocation: Sendable {
 
   func operand(_ place: Int) -> String { arguments.operands[place] }
 
+  /// An operand that may be left out.
+  func optionalOperand(_ place: Int) -> String? {
+    arguments.operands.indices.contains(place) ? arguments.operands[place] : nil
+  }
+
   /// Reads a row's number.
   func id(_ text: String, _ name: String) throws(CommandError) -> Int64 {
     guard let id = Int64(text), id > 0 else {

@@ -65,7 +65,7 @@ enum DemoCommand {
   ) async throws -> ExitCode {
     let http = try HTTPClient()
     let client = DemoClient(http, origin: sandbox.origin)
-    let manifests = try PluginCatalogue(first).plugins.map(\.manifest)
+    let manifests = try PluginSources(first).manifests
     let platforms = try await DemoPlatforms.prepare(manifests, sandbox: client)
     var environment = given
     environment["ROSTRUM_EGRESS_ALLOW"] = join(given["ROSTRUM_EGRESS_ALLOW"], String(sandbox.origin.dropFirst(7)))

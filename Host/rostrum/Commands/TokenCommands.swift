@@ -7,7 +7,7 @@ import Sites
 
 /// `rostrum token …`
 enum TokenCommands {
-  static let all = [create, revoke]
+  static let all = [create, list, revoke]
 
   private static let create = Command(
     words: ["token", "create"],
@@ -55,10 +55,47 @@ enum TokenCommands {
     return .success
   }
 
+  private static let list = Command(
+    words: ["token", "list"],
+    summary: "Show all tokens by their last characters; the tokens themselves are not stored"
+  ) { invocation in
+    let tokens = try await invocation.withPool { try await TokenStore(pool: $0).list() }
+    let now = Date()
+    invocation.show(["tokens": .array(tokens.map { json($0, at: now) })]) {
+      invocation.terminal.table(
+        ["id", "token", "user", "name", "site", "role", "last used", "state"],
+        tokens.map { token in
+          [
+            "\(token.id)", "…\(token.hint)", token.email, token.name, token.siteID.map { "\($0)" } ?? "all",
+            token.roleLimit?.rawValue ?? "", token.lastUsedAt.map { RFC3339.format($0) } ?? "never",
+            state(token, at: now),
+          ]
+        }
+      )
+    }
+    return .success
+  }
+
+  private static func state(_ token: StoredToken, at now: Date) -> String {
+    if token.revokedAt != nil { return "revoked" }
+    return token.isValid(at: now) ? "valid" : "expired"
+  }
+
+  private static func json(_ token: StoredToken, at now: Date) -> JSONValue {
+    func instant(_ date: Date?) -> JSONValue { date.map { .string(RFC3339.format($0)) } ?? .null }
+    return [
+      "id": .int(token.id), "hint": .string(token.hint), "email": .string(token.email), "name": .string(token.name),
+      "siteId": token.siteID.map { .int($0) } ?? .null,
+      "role": token.roleLimit.map { .string($0.rawValue) } ?? .null, "createdAt": instant(token.createdAt),
+      "expiresAt": instant(token.expiresAt), "lastUsedAt": instant(token.lastUsedAt),
+      "revokedAt": instant(token.revokedAt), "state": .string(state(token, at: now)),
+    ]
+  }
+
   private static let revoke = Command(
     words: ["token", "revoke"],
     summary: "End a token; hosts that know it refuse it within 5 seconds",
-    operands: [.init(name: "ID", about: "the number that `token create` showed")]
+    operands: [.init(name: "ID", about: "the number that `token create` and `token list` show")]
   ) { invocation in
     let id = try invocation.id(invocation.operand(0), "ID")
     try await invocation.withPool { try await TokenStore(pool: $0).revoke(id) }

@@ -36,7 +36,7 @@ enum WhyCommand {
         + "on \(delivery.platform), site \(delivery.siteID)"
     )
     terminal.print(DeliveryStory.summary(delivery, steps))
-    if let error = delivery.error { terminal.print("Reason: \(error)") }
+    if let error = delivery.error { terminal.print("Reason: \(reason(error))") }
     for warning in delivery.warnings { terminal.print("Warning: \(warning)") }
     guard !steps.isEmpty else { return }
     terminal.print()
@@ -49,6 +49,16 @@ enum WhyCommand {
         ]
       }
     )
+  }
+
+  /// A stored problem in words: what was said, what to do, and the words that programs use.
+  private static func reason(_ error: String) -> String {
+    // What is not such an object is shown as it is.
+    guard let problem = (try? JSONValue.parse(Array(error.utf8)))?.objectValue,
+      let message = problem["message"]?.stringValue
+    else { return error }
+    let kind = [problem["kind"], problem["retry"]].compactMap { $0?.stringValue }.joined(separator: ", ")
+    return ([message] + [problem["userMessage"]?.stringValue].compactMap { $0 }).joined(separator: " ") + " (\(kind))"
   }
 
   private static func json(_ delivery: Delivery, _ steps: [DeliveryStep]) -> JSONValue {

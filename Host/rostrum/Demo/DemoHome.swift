@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Migrations
+import PluginStore
 import Processes
 
 /// The folder that a demo works in.
@@ -21,7 +22,11 @@ enum DemoHome {
       if !names.isEmpty {
         let lock = try HomeLock(home: path)
         try removeOutsideDatabase(of: path)
-        for name in names where name != marker && name != "lock" { try files.removeItem(atPath: "\(path)/\(name)") }
+        // The folders of installed plugins are read-only, so they are not removed as any other.
+        if names.contains("plugins") { try StoreFolder.erase("\(path)/plugins") }
+        for name in names where ![marker, "lock", "plugins"].contains(name) {
+          try files.removeItem(atPath: "\(path)/\(name)")
+        }
         lock.release()
       }
     } else {

@@ -83,6 +83,9 @@ struct DemoPerformance: Sendable {
     terminal.print("  Log      \(configuration.home)/host.log")
     terminal.print()
     terminal.print("  curl -H \"Authorization: Bearer $(cat \(story.tokenFile))\" \(host.url)/api/posts")
+    if let delivery = report.deliveries.first, let program = CommandLine.arguments.first {
+      terminal.print("  ROSTRUM_HOME=\(configuration.home) \(program) why \(delivery.id)")
+    }
     return report
   }
 }

@@ -64,18 +64,19 @@ struct DemoStory: Sendable {
     let user = try await host.pool.transaction { tx in
       try await host.users.create(email: Self.email, name: "Demo", isOperator: true, in: tx)
     }
-    let api = DemoClient(http, origin: host.url, token: try await token(host, user: user.id, site: nil))
+    // Not limited to the site: the viewer may look at everything with it, /metrics too.
+    let token = try await token(host, user: user.id)
+    let api = DemoClient(http, origin: host.url, token: token)
     let answer = try await api.post("/api/sites", ["name": "Demo site"])
     guard let site = answer.pointer("/data/id")?.int64Value else { throw Self.strange("the new site") }
-    let token = try await token(host, user: user.id, site: site)
     try DemoHome.write(token + "\n", to: tokenFile)
     screen.show(.done, "Made site \(site) with a user and a token")
     return (site, token)
   }
 
-  private func token(_ host: RunningHost, user: Int64, site: Int64?) async throws -> String {
+  private func token(_ host: RunningHost, user: Int64) async throws -> String {
     let (_, token) = try await host.pool.transaction { tx in
-      try await host.tokens.create(user: user, site: site, roleLimit: nil, name: "demo", expiresAt: nil, in: tx)
+      try await host.tokens.create(user: user, site: nil, roleLimit: nil, name: "demo", expiresAt: nil, in: tx)
     }
     return token.revealText() ?? ""
   }

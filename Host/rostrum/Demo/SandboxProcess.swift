@@ -9,10 +9,10 @@ struct SandboxProcess: Sendable {
   private let child: ChildProcess
 
   /// Starts the program on a free port and waits until it listens.
-  init(executable: String, spawner: Spawner) async throws {
+  init(executable: String, spawner: Spawner, arguments: [String] = []) async throws {
     let request = SpawnRequest(
       executable: executable,
-      arguments: ["--port", "0", "--exit-with-stdin"],
+      arguments: ["--port", "0", "--exit-with-stdin"] + arguments,
       environment: ["LANG": "C.UTF-8", "TZ": "UTC"],
       standardInput: .pipe,
       standardOutput: .pipe,

@@ -10,6 +10,8 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 # Above this share of a core taken by others, a figure says more about them than about Rostrum.
 QUIET = 0.35
+# How many seconds a round waits for others to leave the machine alone.
+PATIENCE = float(os.environ.get("ROSTRUM_BENCH_PATIENCE", "10"))
 
 
 def process_table():
@@ -72,6 +74,25 @@ class Meter:
         for name, (root, whole) in self.groups.items():
             used[name] = sum_of(family(table, root) if whole else [root])
         return sum_of(family(table, os.getpid())), used
+
+
+def wait_for_quiet():
+    """Returns when others hardly use the machine, or when patience is over."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        meter = Meter().start()
+        time.sleep(1)
+        if meter.stop().others <= QUIET / 2:
+            return
+
+
+def tries(rounds, lines):
+    """Counts rounds until each of the lines has enough undisturbed ones, twice as many at most."""
+    for number in range(2 * rounds):
+        if number >= rounds and all(line.quiet_rounds >= rounds for line in lines()):
+            return
+        wait_for_quiet()
+        yield number
 
 
 class Database:
@@ -154,6 +175,10 @@ class Line:
 
     def add(self, value, peer=None, others=0.0, **more):
         self.rounds.append({"value": value, "peer": peer, "others": others, **more})
+
+    @property
+    def quiet_rounds(self):
+        return sum(r["others"] <= QUIET for r in self.rounds)
 
     def show(self):
         quiet = [r for r in self.rounds if r["others"] <= QUIET]

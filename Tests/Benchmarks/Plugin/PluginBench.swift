@@ -28,17 +28,24 @@ struct PluginBench {
   /// What the host puts around the parameters.
   private static let frameBytes = 130
 
-  let manifest: String
-  let executable: String
+  let plugin: InstalledPlugin
+
+  init(plugin: InstalledPlugin) {
+    self.plugin = plugin
+  }
+
+  /// The plugin without a jail.
+  init(manifest: String, executable: String) throws {
+    guard let bytes = FileManager.default.contents(atPath: manifest) else {
+      throw BenchError("The manifest \(manifest) cannot be read")
+    }
+    plugin = InstalledPlugin(manifest: try PluginManifest.parse(Array(bytes)), executable: executable)
+  }
 
   /// - Parameters:
   ///   - calls: How many are measured; a tenth more goes before them.
   ///   - depth: How many are open at once.
   func run(calls: Int, depth: Int) async throws -> Report {
-    guard let bytes = FileManager.default.contents(atPath: manifest) else {
-      throw BenchError("The manifest \(manifest) cannot be read")
-    }
-    let plugin = InstalledPlugin(manifest: try PluginManifest.parse(Array(bytes)), executable: executable)
     let host = PluginHost(plugins: [plugin], spawner: try Spawner(), logger: Logger.current)
     let shutdown = Shutdown()
     return try await withThrowingTaskGroup(of: Report?.self) { group in

@@ -16,6 +16,11 @@ struct RestartPolicy {
   static let healthyRun = Duration.seconds(600)
   /// A run this long that answered a call and was then killed from outside costs no waiting.
   static let usefulRun = Duration.seconds(1)
+  /// The first wait after a kill from outside: whoever kills may go on for a while.
+  static let foreignDelay = Duration.seconds(1)
+  /// The first wait after an end of its own. It is short, because the measures soon stop a plugin that can not live:
+  /// one that dies at once is in quarantine within two seconds, and its jobs know.
+  static let ownDelay = Duration.milliseconds(150)
   static let longestDelay = Duration.seconds(60)
   static let window = Duration.seconds(300)
   static let crashLimit = 5
@@ -71,7 +76,8 @@ struct RestartPolicy {
       let wasUseful = length >= Self.usefulRun && answeredCalls > 0
       failures = wasUseful ? 1 : min(failures + 1, 32)
       Self.add(now, to: &foreign)
-      return foreign.count >= Self.foreignLimit ? quarantine() : .restart(after: delay(jitter))
+      return foreign.count >= Self.foreignLimit
+        ? quarantine() : .restart(after: delay(from: Self.foreignDelay, jitter))
     case .crash:
       Self.add(now, to: &crashes)
     case .offence:
@@ -85,13 +91,13 @@ struct RestartPolicy {
     failures = min(failures + 1, 32)
     let isFull =
       crashes.count >= Self.crashLimit || offences.count >= Self.offenceLimit || failedStarts >= Self.failedStartLimit
-    return isFull || isOnTrial ? quarantine() : .restart(after: delay(jitter))
+    return isFull || isOnTrial ? quarantine() : .restart(after: delay(from: Self.ownDelay, jitter))
   }
 
-  /// 0, 1, 2, 4 … 60 s, each 20 % more or less.
-  private func delay(_ jitter: Double) -> Duration {
+  /// Zero, then the first delay, doubled each time up to 60 s; each 20 % more or less.
+  private func delay(from first: Duration, _ jitter: Double) -> Duration {
     guard failures > 1 else { return .zero }
-    let doubled = Duration.seconds(1 << min(failures - 2, 6))
+    let doubled = first * (1 << min(failures - 2, 16))
     return min(doubled, Self.longestDelay) * (0.8 + 0.4 * min(max(jitter, 0), 1))
   }
 

@@ -71,7 +71,7 @@ import Testing
       Issue.record("no back-off in \(second)")
       return
     }
-    #expect(instant == at(1))
+    #expect(instant == at(0) + RestartPolicy.ownDelay)
     #expect(machine.handle(.timer(timer), now: at(1)).first == .spawn)
     let third = machine.handle(.spawnFailed(.startFailed("gone")), now: at(1))
     #expect(third.contains(.reportQuarantine(.startFailed("gone"), exit: nil, until: at(301))))

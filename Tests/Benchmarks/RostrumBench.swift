@@ -15,6 +15,7 @@ enum RostrumBench {
     rostrum-bench latency --database URL --rate N --seconds N
     rostrum-bench plugin --manifest FILE --executable FILE --calls N --depth N
     rostrum-bench jail --launcher FILE --manifest FILE --executable FILE --calls N --starts N
+    rostrum-bench fleet --launcher FILE --manifest FILE --executable FILE --count N
     rostrum-bench gate --url URL --requests N
     rostrum-bench upload --url URL --bytes N
     rostrum-bench load --url URL --rate N --token TOKEN < bodies
@@ -65,6 +66,13 @@ enum RostrumBench {
         "plainStart95": .double(report.plainStart95), "jailedStart50": .double(report.jailedStart50),
         "jailedStart95": .double(report.jailedStart95),
       ])
+    case "fleet":
+      let fleet = FleetBench(
+        launcher: try options.text("launcher"),
+        manifest: try options.text("manifest"),
+        executable: try options.text("executable")
+      )
+      try await fleet.hold(count: options.number("count"))
     case "gate":
       let report = try await EgressBench(url: options.text("url")).compare(requests: options.number("requests"))
       show(["direct": .double(report.direct), "gate": .double(report.gate), "overhead": .double(report.overhead)])

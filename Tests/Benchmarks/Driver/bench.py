@@ -5,29 +5,33 @@ import sys
 from pathlib import Path
 
 from parts import Parts
+from plugins import Plugins
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = ("pipeline", "latency", "plugin")
+PLUGINS = ("jail", "gate", "upload", "fleet")
 WHOLE = ("deliveries", "overhead", "dispatch", "memory", "start")
 
 
 def main():
-    names = sys.argv[1:] or [*PARTS, *WHOLE]
-    unknown = [name for name in names if name not in PARTS + WHOLE]
+    names = sys.argv[1:] or [*PARTS, *PLUGINS, *WHOLE]
+    unknown = [name for name in names if name not in PARTS + PLUGINS + WHOLE]
     if unknown:
-        sys.exit(f"bench: no line is called {', '.join(unknown)}; there are {', '.join(PARTS + WHOLE)}")
+        sys.exit(f"bench: no line is called {', '.join(unknown)}; there are {', '.join(PARTS + PLUGINS + WHOLE)}")
     rounds = int(os.environ.get("ROSTRUM_BENCH_ROUNDS", "3"))
     binaries = Path(os.environ.get("ROSTRUM_BIN", ROOT / ".build/release"))
     os.environ["ROSTRUM_BIN"] = str(binaries)
-    if any(name in PARTS for name in names):
-        parts = Parts(binaries)
+    for group, lines in ((Parts, PARTS), (Plugins, PLUGINS)):
+        chosen = [name for name in lines if name in names]
+        if not chosen:
+            continue
+        made = group(binaries)
         try:
-            parts.start()
-            for name in PARTS:
-                if name in names:
-                    getattr(parts, name)(rounds)
+            made.start()
+            for name in chosen:
+                getattr(made, name)(rounds)
         finally:
-            parts.close()
+            made.close()
     if any(name in WHOLE for name in names):
         from whole import Whole
 

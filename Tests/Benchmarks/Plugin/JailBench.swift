@@ -62,7 +62,7 @@ struct JailBench {
     return report
   }
 
-  private static func program(_ path: String) throws -> JailedProgram {
+  static func program(_ path: String) throws -> JailedProgram {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw BenchError("The plugin \(path) cannot be read") }
     let folder = path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }

@@ -42,6 +42,11 @@ struct PluginBench {
     plugin = InstalledPlugin(manifest: try PluginManifest.parse(Array(bytes)), executable: executable)
   }
 
+  /// What a call of `post/validate` carries.
+  static func parameters() throws -> RawJSON {
+    try RawJSON(text: "{\"account\":\(account),\"post\":\(post)}")
+  }
+
   /// - Parameters:
   ///   - calls: How many are measured; a tenth more goes before them.
   ///   - depth: How many are open at once.
@@ -67,7 +72,7 @@ struct PluginBench {
   }
 
   private func measure(_ host: PluginHost, _ id: String, calls: Int, depth: Int) async throws -> Report {
-    let params = try RawJSON(text: "{\"account\":\(Self.account),\"post\":\(Self.post)}")
+    let params = try Self.parameters()
     let counter = Counter()
     let clock = ContinuousClock()
     let begin = clock.now

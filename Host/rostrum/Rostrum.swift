@@ -1,6 +1,7 @@
 import Glibc
 import JSONDocument
 import Logging
+import Processes
 import Server
 
 /// The program: finds the command, runs it, and ends with its code.
@@ -15,6 +16,7 @@ enum Rostrum {
     let environment = ProcessEnvironment.take()
     // A reader that goes away ends the output, not the program.
     _ = signal(SIGPIPE, SIG_IGN)
+    ProcessMemory.returnLargeBlocks()
     let sink = JSONLinesSink()
     let code = await run(Array(CommandLine.arguments.dropFirst()), environment, sink)
     sink.flush()

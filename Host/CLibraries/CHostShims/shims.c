@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -183,4 +184,9 @@ void CHostShims_name_thread(const char *name) {
 
   strncpy(short_name, name, sizeof short_name - 1);
   pthread_setname_np(pthread_self(), short_name);
+}
+
+void CHostShims_return_blocks_from(int bytes) {
+  // Fails only for sizes that the allocator does not know, and then it stays as it was.
+  mallopt(M_MMAP_THRESHOLD, bytes);
 }

@@ -62,4 +62,7 @@ int CHostShims_pipe(int ends[_Nonnull 2]);
 // Names the calling thread; only the first 15 bytes count.
 void CHostShims_name_thread(const char *_Nonnull name);
 
+// Blocks of memory from this size come from the kernel and go back to it when they are freed.
+void CHostShims_return_blocks_from(int bytes);
+
 #endif

@@ -32,6 +32,8 @@ final class RawServer: Sendable {
     port = UInt16(bigEndian: address.sin_port)
     self.listener = listener
     Thread.detachNewThread { [weak self] in
+      // Closed here alone: a number that another closed may already belong to the server of another test.
+      defer { _ = Glibc.close(listener) }
       while true {
         let descriptor = accept(listener, nil, nil)
         guard descriptor >= 0 else { return }
@@ -64,7 +66,6 @@ final class RawServer: Sendable {
     guard let open else { return }
     for descriptor in open { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
     _ = Glibc.shutdown(listener, Int32(SHUT_RDWR))
-    _ = Glibc.close(listener)
   }
 
   var url: String { "http://127.0.0.1:\(port)" }

@@ -42,13 +42,16 @@ struct Gate: Sendable {
     try await session.execute("SELECT set_config('test.gate', 'on', false)")
   }
 
-  /// Waits until a statement stands before the gate.
+  /// Waits until a statement stands before the gate of this database; other tests have their own.
   func reached() async throws {
     let clock = ContinuousClock()
     let end = clock.now + Self.patience
     while true {
       let rows = try await keeper.query(
-        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = \(Self.key)::oid AND NOT granted"
+        """
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = \(Self.key)::oid AND NOT granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """
       )
       if !rows.isEmpty { return }
       guard clock.now < end else { throw GateError() }

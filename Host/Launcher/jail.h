@@ -10,6 +10,8 @@
 enum { image_descriptor = 3, group_descriptor = 4 };
 // The exit code of a launcher that could not start its program; the reason is on standard error.
 enum { exit_not_started = 70 };
+// How many times, a millisecond apart, a program is tried that somebody still has open for writing.
+enum { busy_attempts = 2000 };
 enum { maximum_grants = 64 };
 
 // One path that the program may use, opened before anything is given up.

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -192,7 +193,15 @@ static _Noreturn void execute(struct jail *jail) {
   set_limit(RLIMIT_NOFILE, jail->descriptors, "limit descriptors");
   if (jail->landlock) restrict_files(jail);
   if (jail->filter) restrict_calls(jail);
-  syscall(SYS_execveat, jail->executable, "", jail->arguments, environ, AT_EMPTY_PATH);
+  // The host may have written this file just now, and a child that it forked meanwhile for something else has it open
+  // for writing until that child executes its own program.
+  struct timespec pause = {0, 1000 * 1000};
+  for (int attempt = 0; attempt < busy_attempts; attempt++) {
+    syscall(SYS_execveat, jail->executable, "", jail->arguments, environ, AT_EMPTY_PATH);
+    if (errno != ETXTBSY) break;
+    nanosleep(&pause, NULL);
+    errno = ETXTBSY;
+  }
   fail_path("execute", jail->interpreter != NULL ? jail->interpreter : jail->arguments[0]);
 }
 

@@ -184,6 +184,31 @@ import Testing
     #expect(end.output.contains(#""result""#), "\(end.error)")
   }
 
+  /// A child forked for another plugin holds a freshly written file open for a moment.
+  @Test func aFileStillOpenForWritingIsWaitedFor() async throws {
+    let jail = await fixture.jail()
+    let path = try fixture.copy("plugin-x")
+    let image = try fixture.open(path)
+    unsafe chmod(path, 0o755)
+    let writer = OwnedDescriptor(adopting: unsafe Glibc.open(path, O_WRONLY | O_CLOEXEC))
+    try #require(writer.rawValue ?? -1 >= 0)
+    let program = JailedProgram(
+      plugin: "x",
+      image: image,
+      name: path,
+      directory: fixture.folder,
+      environment: ["SWIFT_ROOT": fixture.folder]
+    )
+    let child = try await fixture.spawner.spawn(try jail.request(for: program))
+    // By now the launcher meets the file as it is, or will meet it after this; it starts in both cases.
+    writer.close()
+    let line = Array(Self.initialize.utf8)
+    #expect(child.standardInput?.write(line) == line.count)
+    #expect(await Self.line(child).contains(#""result""#))
+    child.standardInput?.close()
+    #expect(await child.exit() == .exited(0))
+  }
+
   @Test func manyStartsLeakNothing() async throws {
     let jail = await fixture.jail()
     let program = try fixture.script("print('done')")

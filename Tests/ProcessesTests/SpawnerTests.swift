@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Processes
 import Testing
@@ -22,6 +23,18 @@ import Testing
     #expect(text(output.standardOutput) == "hello")
     #expect(text(output.standardError) == "warn\n")
     #expect(output.status == .exited(3))
+  }
+
+  @Test func aProgramStillOpenForWritingIsWaitedFor() async throws {
+    let path = FileManager.default.temporaryDirectory.path + "/rostrum-busy-\(UUID().uuidString)"
+    try FileManager.default.copyItem(atPath: "/bin/true", toPath: path)
+    defer { unsafe unlink(path) }
+    let writer = OwnedDescriptor(adopting: unsafe open(path, O_WRONLY | O_CLOEXEC))
+    try #require(writer.rawValue ?? -1 >= 0)
+    async let output = spawner.output(of: SpawnRequest(executable: path))
+    // Whether the start has met the file by now or not, it must go well.
+    writer.close()
+    #expect(try await output.status == .exited(0))
   }
 
   @Test func theChildHasTheEnvironmentAndDirectoryItWasGivenAndNothingElse() async throws {

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CLONE_PIDFD
@@ -112,6 +113,18 @@ IN_CHILD static int prepare(struct launch *launch) {
   return 0;
 }
 
+// A child of another thread, forked while that thread wrote this file, has it open for writing until it executes its
+// own program: a matter of milliseconds.
+IN_CHILD static void execute(const struct CHostShims_SpawnRequest *request) {
+  struct timespec pause = {0, 1000 * 1000};
+  for (int attempt = 0; attempt < 2000; attempt++) {
+    syscall(SYS_execve, request->path, request->argv, request->envp);
+    if (errno != ETXTBSY) return;
+    syscall(SYS_nanosleep, &pause, NULL);
+  }
+  errno = ETXTBSY;
+}
+
 IN_CHILD static int run_child(void *argument) {
   struct launch *launch = argument;
   unsigned long no_signals = 0;
@@ -119,7 +132,7 @@ IN_CHILD static int run_child(void *argument) {
   if (prepare(launch) == 0) {
     launch->step = CHOSTSHIMS_STEP_EXECUTE;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, 8);
-    syscall(SYS_execve, launch->request->path, launch->request->argv, launch->request->envp);
+    execute(launch->request);
   }
   launch->error = errno;
   syscall(SYS_exit_group, 127);

@@ -3,6 +3,24 @@ import Logging
 import PluginManifest
 
 extension Egress {
+  /// What an adapter may see of a response, which came from `target` if redirects led elsewhere than the plan says.
+  func answer(
+    _ response: Response,
+    from target: TargetURL? = nil,
+    to call: GatedCall,
+    _ secrets: LiveSecrets
+  ) -> ReadResponse {
+    let answer = ReadResponse(
+      response,
+      rule: call.plan.rule,
+      limits: call.limits,
+      reader: call.reader(policy, from: target),
+      redactor: Redactor(secrets.all)
+    )
+    Self.warn(answer.redactions, call)
+    return answer
+  }
+
   static func received(_ answer: ReadResponse) -> HTTPAnswer {
     HTTPAnswer(
       .result(answer.result),

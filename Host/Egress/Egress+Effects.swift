@@ -66,14 +66,7 @@ extension Egress {
       await call.journal.finish(ticket, result)
       return .refused(EgressError(.outcomeUnknown, "sent, but no complete answer: \(reason.detail)"))
     case .response(let response):
-      let answer = ReadResponse(
-        response,
-        rule: call.plan.rule,
-        limits: call.limits,
-        reader: call.reader(policy),
-        redactor: Redactor(secrets.all)
-      )
-      Self.warn(answer.redactions, call)
+      let answer = answer(response, to: call, secrets)
       let result = EffectOutcome(
         outcome: answer.outcome,
         status: answer.status,

@@ -12,14 +12,7 @@ extension Egress {
     do throws(EgressError) {
       let secrets = try await liveSecrets(call).get()
       let (response, target) = try await follow(call, secrets)
-      let answer = ReadResponse(
-        response,
-        rule: plan.rule,
-        limits: call.limits,
-        reader: call.reader(policy, from: target),
-        redactor: Redactor(secrets.all)
-      )
-      Self.warn(answer.redactions, call)
+      let answer = answer(response, from: target, to: call, secrets)
       await call.journal.recordRead(
         ReadRecord(
           step: plan.step,

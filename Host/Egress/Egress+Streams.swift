@@ -149,14 +149,7 @@ extension Egress {
     case .unknown(let reason):
       return .refused(EgressError(.upstreamTimeout, "no complete answer: \(reason.detail)"))
     case .response(let response):
-      let answer = ReadResponse(
-        response,
-        rule: call.plan.rule,
-        limits: call.limits,
-        reader: call.reader(policy),
-        redactor: Redactor(secrets.all)
-      )
-      Self.warn(answer.redactions, call)
+      let answer = answer(response, to: call, secrets)
       return Self.received(answer)
     }
   }

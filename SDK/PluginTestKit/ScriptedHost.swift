@@ -15,6 +15,7 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
     var requests: [PerformHTTPRequest] = []
     var journal: [String: HTTPAnswer] = [:]
     var replaying = false
+    var fresh: Set<String> = []
     var log: [LogNotification] = []
   }
 
@@ -31,9 +32,12 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
       let step = request.step ?? request.rule
       let kept: HTTPAnswer? = state.withLock { state in
         state.requests.append(request)
-        return state.replaying ? state.journal[step] : nil
+        return state.replaying && !state.fresh.contains(request.rule) ? state.journal[step] : nil
       }
-      if let kept { return kept }
+      if var kept {
+        kept.isReplayed = true
+        return kept
+      }
       let answer = try await script(request)
       state.withLock { $0.journal[step] = answer }
       return answer
@@ -87,11 +91,14 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
   }
 
   /// Forgets requests and log, and from now on answers finished steps from the journal.
-  public func replay() {
+  ///
+  /// - Parameter rules: Rules that are asked anew all the same, as reads are after a wait.
+  public func replay(asking rules: Set<String> = []) {
     recorder.state.withLock { state in
       state.requests = []
       state.log = []
       state.replaying = true
+      state.fresh = rules
     }
   }
 

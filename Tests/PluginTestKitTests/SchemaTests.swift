@@ -31,15 +31,38 @@ import Testing
     ),
     (
       RenderPostRequest.method, RenderPostRequest(meta: Sample.meta, account: Sample.account, post: Sample.post),
-      [Rendering(text: "a", length: Sample.length, findings: [Sample.finding])]
+      [
+        Rendering(
+          text: "a",
+          length: Sample.length,
+          segments: [RenderedSegment(text: "b", length: Sample.length)],
+          findings: [Sample.finding]
+        )
+      ]
     ),
     (
       PublishPostRequest.method,
       PublishPostRequest(meta: Sample.meta, account: Sample.account, job: Sample.job, post: Sample.post),
       [
-        Publication.published(.init(remoteID: "1", url: "https://a", warnings: ["b"])),
+        Publication.published(
+          .init(
+            remoteID: "1",
+            url: "https://a",
+            segments: [PublishedSegment(remoteID: "1", url: "https://a")],
+            warnings: ["b"]
+          )
+        ),
         Publication.wait(.init(afterMs: 1, why: "a")),
-        Publication.partial(.init(remoteID: "1", url: "https://a", sent: 1, total: 2, error: Sample.error)),
+        Publication.partial(
+          .init(
+            remoteID: "1",
+            url: "https://a",
+            sent: 1,
+            total: 2,
+            segments: [PublishedSegment(remoteID: "1", url: "https://a")],
+            error: Sample.error
+          )
+        ),
       ]
     ),
     (
@@ -174,7 +197,16 @@ private enum Sample {
   static let finding = Finding(.error, field: "text", code: "a", "b", actual: "c", allowed: "d")
   static let capabilities = Capabilities(
     text: .init(limit: 1, target: 1, unit: "characters"),
-    media: .init(images: 1, imageBytes: 1, imageTypes: ["image/png"], altLimit: 1, videos: 1),
+    media: .init(
+      images: 1,
+      imageBytes: 1,
+      imageTypes: ["image/png"],
+      altLimit: 1,
+      videos: 1,
+      videoBytes: 1,
+      videoTypes: ["video/mp4"]
+    ),
+    segments: 2,
     features: ["delete"]
   )
   static let account = Account(
@@ -204,7 +236,8 @@ private enum Sample {
     url: "https://e",
     tags: ["f"],
     mentions: ["g"],
-    media: [media]
+    media: [media],
+    segments: [PostSegment(text: "h", media: [media])]
   )
   static let error = ProtocolError(
     .rateLimited,
@@ -233,7 +266,9 @@ private enum Sample {
     json: .emptyObject,
     text: "c",
     truncated: true,
-    captured: ["d": "e"]
+    captured: ["d": "e"],
+    remoteID: "f",
+    isReplayed: true
   )
 
   static func request(_ body: HTTPBody) -> PerformHTTPRequest {

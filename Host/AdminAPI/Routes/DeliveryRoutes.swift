@@ -19,6 +19,14 @@ enum DeliveryRoutes {
     .required("attempts", .integer(0...10_000)),
     .required("run", .id), .required("scheduledFor", .instant), .required("nextAttemptAt", .nullable(.instant)),
     .required("remoteId", .nullable(.string(0...512))), .required("url", .nullable(.string(0...2048))),
+    .required(
+      "segments",
+      .array(
+        .object([.required("remoteId", .string(0...512)), .required("url", .nullable(.string(0...2048)))]),
+        0...100
+      ),
+      "The posts of a thread that are out, the first one included; empty for a single post"
+    ),
     .required("error", .any), .required("warnings", .array(.string(0...500), 0...20)),
     .required("latencyMs", .nullable(.integer(0...Int64.max))), .required("createdAt", .instant),
     .required("endedAt", .nullable(.instant)),
@@ -203,10 +211,18 @@ enum DeliveryRoutes {
       "postTitle": .string(delivery.postTitle), "state": .string(delivery.state.rawValue),
       "attempts": .int(Int64(delivery.attempts)), "run": .int(Int64(delivery.run)),
       "scheduledFor": .instant(delivery.scheduledFor), "nextAttemptAt": .instant(delivery.nextAttemptAt),
-      "remoteId": .text(delivery.remoteID), "url": .text(delivery.url), "error": try .stored(delivery.error),
+      "remoteId": .text(delivery.remoteID), "url": .text(delivery.url),
+      "segments": try segments(delivery), "error": try .stored(delivery.error),
       "warnings": .strings(delivery.warnings), "latencyMs": .number(delivery.latencyMs),
       "createdAt": .instant(delivery.createdAt), "endedAt": .instant(delivery.endedAt),
     ]
+  }
+
+  private static func segments(_ delivery: Delivery) throws -> JSONValue {
+    let stored = try JSONValue.stored(delivery.segments).arrayValue ?? []
+    return .array(
+      stored.map { ["remoteId": $0.objectValue?["remoteId"] ?? .null, "url": $0.objectValue?["url"] ?? .null] }
+    )
   }
 
   private static func json(_ step: DeliveryStep) -> JSONValue {

@@ -16,7 +16,13 @@ enum DispatchRoutes {
       .map(
         .object([
           .optional("text", .string(1...70_000)), .optional("hashtags", .array(.string(1...100), 0...50)),
-          .optional("includeLink", .boolean), .optional("options", .map(.any, limit: 50)),
+          .optional("includeLink", .boolean),
+          .optional(
+            "segments",
+            .array(.object([.optional("text", .string(0...25_000)), .optional("media", .array(.id, 0...20))]), 0...24),
+            "The account's own thread, made of the post's files; an empty list sends the first post alone"
+          ),
+          .optional("options", .map(.any, limit: 50)),
         ]),
         limit: 100
       ),

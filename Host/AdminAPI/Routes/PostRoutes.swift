@@ -13,19 +13,33 @@ enum PostRoutes {
     .required("mediaId", .id), .optional("alt", .string(0...1500), "Words for people who can not see it"),
   ])
 
+  private static let segment = Schema.object([
+    .optional("text", .string(0...25_000)), .optional("media", .array(attachment, 0...20)),
+  ])
+
   private static let members: [Schema.Field] = [
     .required("title", .string(1...300)), .optional("excerpt", .string(0...5000), "The text of short platforms"),
     .optional("content", .string(0...500_000)), .optional("url", .nullable(.url), "The address of the whole post"),
     .optional("tags", .array(.string(1...100), 0...50)), .optional("mentions", .array(.string(1...100), 0...50)),
     .optional("media", .array(attachment, 0...20)),
+    .optional("segments", .array(segment, 0...24), "The posts that follow in a thread; the post itself is the first"),
   ]
+
+  private static let attached = Schema.array(
+    .object([.required("mediaId", .id), .required("alt", .string(0...1500))]),
+    0...20
+  )
 
   private static let shape = Schema.object([
     .required("id", .id), .required("siteId", .id), .required("version", .id), .required("title", .string(1...300)),
     .required("excerpt", .string(0...5000)), .required("content", .string(0...500_000)),
     .required("url", .nullable(.string(1...2048))), .required("tags", .array(.string(1...100), 0...50)),
     .required("mentions", .array(.string(1...100), 0...50)),
-    .required("media", .array(.object([.required("mediaId", .id), .required("alt", .string(0...1500))]), 0...20)),
+    .required("media", attached),
+    .required(
+      "segments",
+      .array(.object([.required("text", .string(0...25_000)), .required("media", attached)]), 0...24)
+    ),
     .required("createdAt", .instant), .required("updatedAt", .instant),
   ])
 
@@ -163,13 +177,27 @@ enum PostRoutes {
       url: context.string("url"),
       tags: context.strings("tags") ?? [],
       mentions: context.strings("mentions") ?? [],
-      media: (context.member("media")?.arrayValue ?? []).map { item in
-        PostContent.Attachment(
-          mediaID: item.objectValue?["mediaId"]?.int64Value ?? 0,
-          alt: item.objectValue?["alt"]?.stringValue ?? ""
+      media: attachments(context.member("media")),
+      segments: (context.member("segments")?.arrayValue ?? []).map { item in
+        PostContent.Segment(
+          text: item.objectValue?["text"]?.stringValue ?? "",
+          media: attachments(item.objectValue?["media"])
         )
       }
     )
+  }
+
+  private static func attachments(_ value: JSONValue?) -> [PostContent.Attachment] {
+    (value?.arrayValue ?? []).map { item in
+      PostContent.Attachment(
+        mediaID: item.objectValue?["mediaId"]?.int64Value ?? 0,
+        alt: item.objectValue?["alt"]?.stringValue ?? ""
+      )
+    }
+  }
+
+  private static func json(_ attachments: [PostContent.Attachment]) -> JSONValue {
+    .array(attachments.map { ["mediaId": .int($0.mediaID), "alt": .string($0.alt)] })
   }
 
   private static func json(_ post: Post) -> JSONValue {
@@ -178,7 +206,8 @@ enum PostRoutes {
       "title": .string(post.content.title), "excerpt": .string(post.content.excerpt),
       "content": .string(post.content.content), "url": .text(post.content.url), "tags": .strings(post.content.tags),
       "mentions": .strings(post.content.mentions),
-      "media": .array(post.content.media.map { ["mediaId": .int($0.mediaID), "alt": .string($0.alt)] }),
+      "media": json(post.content.media),
+      "segments": .array(post.content.segments.map { ["text": .string($0.text), "media": json($0.media)] }),
       "createdAt": .instant(post.createdAt), "updatedAt": .instant(post.updatedAt),
     ]
   }

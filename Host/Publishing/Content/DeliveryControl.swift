@@ -109,7 +109,8 @@ package struct DeliveryControl: Sendable {
       case .published(let url):
         try await tx.execute(
           """
-          UPDATE deliveries SET ended_as = 'sent', remote_url = coalesce(\(url), remote_url), error = NULL,
+          UPDATE deliveries d SET remote_url = coalesce(remote_url, \(url)), error = NULL,
+            ended_as = CASE WHEN \(fragment: ThreadParts.areMissing(of: "d")) THEN 'partial' ELSE 'sent' END,
             ended_at = clock_timestamp() WHERE id = \(id)
           """
         )

@@ -21,6 +21,8 @@ package struct Delivery: Sendable, Equatable {
   package var nextAttemptAt: Date?
   package var remoteID: String?
   package var url: String?
+  /// Of a thread: the posts that are out, as JSON text.
+  package var segments: String?
   /// Why it stopped, as JSON text.
   package var error: String?
   package var warnings: [String]
@@ -75,7 +77,7 @@ package struct DeliveryStore: Sendable {
   private static let selection: SQL = """
     SELECT d.id, d.site_id, d.distribution_id, d.connection_id, d.target_id, d.platform, c.account_name, d.post_id,
       d.post_version, p.title, s.state, d.attempts, d.run, d.scheduled_for, s.due_at, d.remote_id, d.remote_url,
-      d.error::text AS error, d.warnings, d.latency_ms, d.created_at, d.ended_at
+      d.segments::text AS segments, d.error::text AS error, d.warnings, d.latency_ms, d.created_at, d.ended_at
     FROM deliveries d
     JOIN delivery_states s ON s.id = d.id
     JOIN platform_connections c ON c.id = d.connection_id
@@ -162,6 +164,7 @@ package struct DeliveryStore: Sendable {
       nextAttemptAt: try row.get("due_at"),
       remoteID: try row.get("remote_id"),
       url: try row.get("remote_url"),
+      segments: try row.get("segments"),
       error: try row.get("error"),
       warnings: try row.get("warnings"),
       latencyMs: try row.get("latency_ms", as: Int32?.self).map(Int.init),

@@ -142,7 +142,8 @@ package struct Dispatcher: Sendable {
   private func statements(for request: DispatchRequest, count: Int) -> [SQL] {
     [
       """
-      SELECT v.version, v.title, v.excerpt, v.content, v.url, v.tags, v.mentions, v.media::text AS media
+      SELECT v.version, v.title, v.excerpt, v.content, v.url, v.tags, v.mentions, v.media::text AS media,
+        v.segments::text AS segments
       FROM posts p JOIN post_versions v ON v.post_id = p.id AND v.version = p.version
       WHERE p.id = \(request.postID) AND p.deleted_at IS NULL
       """,
@@ -245,6 +246,7 @@ package struct Dispatcher: Sendable {
       tags: try post.get("tags"),
       mentions: try post.get("mentions"),
       media: try VariantMedia.list(post.get("media", as: String.self)),
+      segments: try VariantSegment.list(post.get("segments", as: String.self)),
       distributionOptions: options
     )
   }
@@ -276,11 +278,12 @@ package struct Dispatcher: Sendable {
         field: entry.field
       )
     }
-    guard manifest.answers("post/validate") else { return }
     var source = source
     source.targetPayload = try entry.payload.map { try RawJSON(text: $0) }
     if !manifest.inputs.contains(.content) { source.content = nil }
-    let variant = try source.variant(for: entry.connection)
+    let variant = try Self.variant(source, for: entry.connection)
+    try Self.checkThread(variant, for: entry, manifest.name)
+    guard manifest.answers("post/validate") else { return }
     let parameters = RawJSON.object { writer in
       writer.field("account", entry.account)
       writer.field("post", variant.json())
@@ -294,6 +297,28 @@ package struct Dispatcher: Sendable {
       "Connection \(entry.connection) (\(manifest.name)): \(first)",
       field: entry.field,
       details: result.text
+    )
+  }
+
+  private static func variant(_ source: VariantSource, for connection: Int64) throws -> Variant {
+    do {
+      return try source.variant(for: connection)
+    } catch VariantError.noSuchMedia(let id, let field) {
+      throw PublishingError(.invalid, "media_not_in_post", "The post does not have the file \(id)", field: field)
+    }
+  }
+
+  /// An adapter that knows no threads would publish the first post and forget the others.
+  private static func checkThread(_ variant: Variant, for entry: Entry, _ platform: String) throws {
+    let parts = 1 + variant.segments.count
+    let allowed = try entry.account.object().optionalObject("capabilities")?.optionalInt64("segments") ?? 1
+    guard parts > 1, parts > allowed else { return }
+    let limit = allowed > 1 ? "takes threads of up to \(allowed) posts" : "publishes no threads"
+    throw PublishingError(
+      .invalid,
+      "post_not_publishable",
+      "Connection \(entry.connection) (\(platform)) \(limit); this one has \(parts)",
+      field: entry.field
     )
   }
 

@@ -11,6 +11,19 @@ package struct PostContent: Sendable, Equatable {
   package var tags: [String]
   package var mentions: [String]
   package var media: [Attachment]
+  /// The posts that follow in a thread, in order.
+  package var segments: [Segment]
+
+  /// One further post of a thread.
+  package struct Segment: Sendable, Equatable {
+    package var text: String
+    package var media: [Attachment]
+
+    package init(text: String, media: [Attachment] = []) {
+      self.text = text
+      self.media = media
+    }
+  }
 
   /// A stored file in its place within the post.
   package struct Attachment: Sendable, Equatable {
@@ -31,7 +44,8 @@ package struct PostContent: Sendable, Equatable {
     url: String? = nil,
     tags: [String] = [],
     mentions: [String] = [],
-    media: [Attachment] = []
+    media: [Attachment] = [],
+    segments: [Segment] = []
   ) {
     self.title = title
     self.excerpt = excerpt
@@ -40,6 +54,7 @@ package struct PostContent: Sendable, Equatable {
     self.tags = tags
     self.mentions = mentions
     self.media = media
+    self.segments = segments
   }
 }
 
@@ -59,16 +74,16 @@ package struct PostStore: Sendable {
 
   private static let columns: SQL = """
     p.id, p.site_id, p.version, v.title, v.excerpt, v.content, v.url, v.tags, v.mentions, v.media::text AS media,
-    p.created_at, p.updated_at
+    v.segments::text AS segments, p.created_at, p.updated_at
     """
 
   package func create(_ content: PostContent, site: Int64, user: Int64?, in tx: Transaction) async throws -> Post {
-    let media = try await describe(content.media, in: tx)
+    let files = try await files(of: content, in: tx)
     let rows = try await tx.query(
       "INSERT INTO posts (site_id, created_by) VALUES (\(site), \(user)) RETURNING id"
     )
     guard let id = try rows.first?.get("id", as: Int64.self) else { throw PublishingError.notFound("site", site) }
-    try await insertVersion(1, of: id, content, media: media, site: site, user: user, in: tx)
+    try await insertVersion(1, of: id, content, files: files, site: site, user: user, in: tx)
     return try await post(id, in: tx)
   }
 
@@ -94,8 +109,8 @@ package struct PostStore: Sendable {
         field: "version"
       )
     }
-    let media = try await describe(content.media, in: tx)
-    try await insertVersion(version + 1, of: id, content, media: media, site: site, user: user, in: tx)
+    let files = try await files(of: content, in: tx)
+    try await insertVersion(version + 1, of: id, content, files: files, site: site, user: user, in: tx)
     try await tx.execute("UPDATE posts SET version = version + 1, updated_at = now() WHERE id = \(id)")
     return try await post(id, in: tx)
   }
@@ -116,7 +131,7 @@ package struct PostStore: Sendable {
     let rows = try await tx.query(
       """
       SELECT p.id, p.site_id, v.version, v.title, v.excerpt, v.content, v.url, v.tags, v.mentions,
-        v.media::text AS media, p.created_at, v.created_at AS updated_at
+        v.media::text AS media, v.segments::text AS segments, p.created_at, v.created_at AS updated_at
       FROM posts p JOIN post_versions v ON v.post_id = p.id
       WHERE p.id = \(id) AND v.version = \(Int32(clamping: version)) AND p.deleted_at IS NULL
       """
@@ -143,24 +158,32 @@ package struct PostStore: Sendable {
     _ version: Int,
     of id: Int64,
     _ content: PostContent,
-    media: JSONB,
+    files: [Int64: VariantMedia],
     site: Int64,
     user: Int64?,
     in tx: Transaction
   ) async throws {
+    let media = try describe(content.media, files, at: "media")
+    let segments = try content.segments.enumerated().map { index, segment in
+      VariantSegment(text: segment.text, media: try describe(segment.media, files, at: "segments[\(index)].media"))
+    }
+    let mediaText = RawJSON.array(media) { writer, file in file.writeStored(to: &writer) }.text
+    let segmentsText = RawJSON.array(segments) { writer, segment in segment.writeStored(to: &writer) }.text
     try await tx.execute(
       """
       INSERT INTO post_versions (post_id, version, site_id, title, excerpt, content, url, tags, mentions, media,
-        created_by)
+        segments, created_by)
       VALUES (\(id), \(Int32(clamping: version)), \(site), \(content.title), \(content.excerpt), \(content.content),
-        \(content.url), \(content.tags), \(content.mentions), \(media), \(user))
+        \(content.url), \(content.tags), \(content.mentions), \(JSONB(text: mediaText)), \(JSONB(text: segmentsText)),
+        \(user))
       """
     )
   }
 
-  /// The attachments with what deliveries need to know of each file, so that no delivery has to look it up.
-  private func describe(_ attachments: [PostContent.Attachment], in tx: Transaction) async throws -> JSONB {
-    guard !attachments.isEmpty else { return JSONB(text: "[]") }
+  /// What deliveries need to know of each attached file, by id, so that no delivery has to look it up.
+  private func files(of content: PostContent, in tx: Transaction) async throws -> [Int64: VariantMedia] {
+    let attachments = content.media + content.segments.flatMap(\.media)
+    guard !attachments.isEmpty else { return [:] }
     let rows = try await tx.query(
       """
       SELECT id, content_type, bytes, width, height, encode(sha256, 'hex') AS sha256, file_name, alt FROM media
@@ -181,19 +204,29 @@ package struct PostStore: Sendable {
       )
       files[file.mediaID] = file
     }
-    var described: [VariantMedia] = []
-    for (index, attachment) in attachments.enumerated() {
+    return files
+  }
+
+  private func describe(
+    _ attachments: [PostContent.Attachment],
+    _ files: [Int64: VariantMedia],
+    at field: String
+  ) throws -> [VariantMedia] {
+    try attachments.enumerated().map { index, attachment in
       guard var file = files[attachment.mediaID] else {
-        throw PublishingError.notFound("media", attachment.mediaID, field: "media[\(index)].mediaId")
+        throw PublishingError.notFound("media", attachment.mediaID, field: "\(field)[\(index)].mediaId")
       }
       if !attachment.alt.isEmpty { file.alt = attachment.alt }
-      described.append(file)
+      return file
     }
-    return JSONB(text: RawJSON.array(described) { writer, file in file.writeStored(to: &writer) }.text)
   }
 
   private static func post(_ row: Row) throws -> Post {
+    func attachments(_ media: [VariantMedia]) -> [PostContent.Attachment] {
+      media.map { PostContent.Attachment(mediaID: $0.mediaID, alt: $0.alt) }
+    }
     let media = try VariantMedia.list(row.get("media", as: String.self))
+    let segments = try VariantSegment.list(row.get("segments", as: String.self))
     return Post(
       id: try row.get("id"),
       siteID: try row.get("site_id"),
@@ -205,7 +238,8 @@ package struct PostStore: Sendable {
         url: try row.get("url"),
         tags: try row.get("tags"),
         mentions: try row.get("mentions"),
-        media: media.map { PostContent.Attachment(mediaID: $0.mediaID, alt: $0.alt) }
+        media: attachments(media),
+        segments: segments.map { PostContent.Segment(text: $0.text, media: attachments($0.media)) }
       ),
       createdAt: try row.get("created_at"),
       updatedAt: try row.get("updated_at")

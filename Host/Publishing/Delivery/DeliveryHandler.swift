@@ -112,6 +112,7 @@ package struct DeliveryHandler: JobHandler {
       tags: task.tags,
       mentions: task.mentions,
       media: try VariantMedia.list(task.media),
+      segments: try VariantSegment.list(task.segments),
       distributionOptions: try RawJSON(text: task.options),
       targetPayload: try task.targetPayload.map { try RawJSON(text: $0) }
     )

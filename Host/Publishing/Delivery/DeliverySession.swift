@@ -52,15 +52,27 @@ struct DeliverySession: Sendable {
       // The platform honours our key: the same request goes out again, later. The lane stays held until then.
       if isOpen, !journal.needsReconcile, journal.refusal == nil, mayResend { return .check(after: resendDelay(end)) }
       guard isOpen || journal.needsReconcile else { return next(after: end) }
-      // Nil: certainly nothing happened, so another attempt publishes.
-      return try await reconcile() ?? next(after: .failed(end.problem ?? Self.noOutcome))
+      let published = journal.current.published.count
+      if let move = try await reconcile() { return move }
+      // A post of a thread was found: the rest goes out now.
+      if journal.current.published.count > published { continue }
+      // Certainly nothing happened, so another attempt publishes.
+      return next(after: .failed(end.problem ?? Self.noOutcome))
     }
   }
 
+  /// Adds what the journal knows of the posts of a thread, where the plugin did not say it.
+  private func withSegments(_ end: DeliveryEnd) -> DeliveryEnd {
+    guard variant.parts > 1, end.segments.isEmpty else { return end }
+    var end = end
+    end.segments = journal.current.published.compactMap { $0.remoteID.map { PublishedSegment(remoteID: $0) } }
+    return end
+  }
+
   private func next(after end: CallEnd) -> NextMove {
-    let policy = EndPolicy(maximumAttempts: job.maximumAttempts)
+    let policy = EndPolicy(maximumAttempts: job.maximumAttempts, parts: variant.parts)
     switch policy.next(after: end, journal: journal.current, attempt: job.attempt, age: age) {
-    case .end(let end): return .end(end)
+    case .end(let end): return .end(withSegments(end))
     case .again(let delay, let counted, let problem): return .again(after: delay, counted: counted, problem: problem)
     case .holdAccount(let delay, let problem): return .holdAccount(delay, problem: problem)
     case .snooze(let delay): return .snooze(delay)
@@ -96,12 +108,19 @@ struct DeliverySession: Sendable {
   private func endWithoutCall() async throws -> DeliveryEnd? {
     if journal.current.openCommits.isEmpty {
       // A commit that a look-up or a person confirmed needs no call.
-      if let confirmed = journal.current.acceptedCommits.last(where: { $0.closedBy != nil && $0.answer == nil }) {
+      if variant.parts == 1,
+        let confirmed = journal.current.acceptedCommits.last(where: { $0.closedBy != nil && $0.answer == nil })
+      {
         return DeliveryEnd(.sent, remoteID: confirmed.remoteID)
       }
       if isOtherVersion, let accepted = journal.current.acceptedCommits.first(where: { $0.key.run == task.run }) {
         let warning = "The adapter was replaced by another version after a request was accepted; nothing was sent again"
-        return DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning])
+        let published = journal.current.published
+        guard published.count < variant.parts else {
+          return withSegments(DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning]))
+        }
+        let problem = DeliveryProblem(kind: "versionReplaced", retry: .userFix, message: warning)
+        return withSegments(DeliveryEnd(.partial, remoteID: published.first?.remoteID, problem: problem))
       }
     }
     if isOtherVersion, !journal.current.acceptedCommits.contains(where: { $0.key.run == task.run }) {
@@ -234,8 +253,18 @@ struct DeliverySession: Sendable {
       )
     }
     switch answer.reply {
-    case .result(let result): return result
+    case .result(let result): return answer.isReplay ? Self.replayed(result) : result
     case .error(let error): throw error
+    }
+  }
+
+  /// The answer with the note that the journal gave it.
+  private static func replayed(_ result: RawJSON) -> RawJSON {
+    // The journal holds objects; anything else would be for the plugin to refuse.
+    guard let members = try? result.object().all else { return result }
+    return RawJSON.object(capacity: result.bytes.count + 32) { writer in
+      for (name, value) in members { writer.field(name, value) }
+      writer.field("replayed", true)
     }
   }
 
@@ -283,7 +312,11 @@ struct DeliverySession: Sendable {
     }
     let step: ReconcileStep
     do {
-      let answer = try await call("post/reconcile", parameters: parameters(evidence: open), job: "\(task.id)/reconcile")
+      let answer = try await call(
+        "post/reconcile",
+        parameters: parameters(evidence: evidence(open)),
+        job: "\(task.id)/reconcile"
+      )
       let verdict = PluginResult.verdict(answer)
       step = rules.next(
         after: verdict,
@@ -308,8 +341,20 @@ struct DeliverySession: Sendable {
     return try await apply(step)
   }
 
+  /// What the adapter needs to recognise a post: the open commits, and those before them in a thread.
+  private func evidence(_ open: [EffectRecord]) -> [EffectRecord] {
+    let keys = Set(open.map(\.key))
+    return journal.current.records.filter { record in
+      keys.contains(record.key) || (record.effectClass == .commit && record.outcome == .accepted)
+    }
+  }
+
   private func apply(_ step: ReconcileStep) async throws -> NextMove? {
     switch step {
+    case .sent(let remoteID, _) where variant.parts > 1:
+      try await tools.store.confirmOpen(task.id, remoteID: remoteID)
+      try await journal.reload()
+      return nil
     case .sent(let remoteID, let url):
       return .end(DeliveryEnd(.sent, remoteID: remoteID, url: url, confirmsOpen: true))
     case .publishAgain:
@@ -339,23 +384,15 @@ struct DeliverySession: Sendable {
       message: why,
       userMessage: "Look at the account: if the post is there, confirm it with its address; if not, send it again."
     )
-    return DeliveryEnd(.unconfirmed, problem: problem)
+    return withSegments(
+      DeliveryEnd(.unconfirmed, remoteID: journal.current.published.first?.remoteID, problem: problem)
+    )
   }
 
   private func isNew(_ verdict: ReconcileVerdict) async throws -> Bool {
     guard case .found(let remoteID, _, _) = verdict else { return true }
+    // Nor may it be another post of the same thread.
+    if journal.current.acceptedCommits.contains(where: { $0.remoteID == remoteID }) { return false }
     return try await !tools.store.isTaken(remoteID: remoteID, lane: account.laneID, by: task.id)
   }
-}
-
-/// What the queue is to do with the job of a delivery.
-enum NextMove: Sendable {
-  case end(DeliveryEnd)
-  case again(after: TimeInterval?, counted: Bool, problem: DeliveryProblem)
-  case holdAccount(TimeInterval, problem: DeliveryProblem)
-  case snooze(TimeInterval)
-  /// The outcome is unknown: keep the lane and look again after this time.
-  case check(after: TimeInterval)
-  /// Paused, canceled, or the lease belongs to somebody else: the queue knows where the job belongs.
-  case refused
 }

@@ -23,6 +23,8 @@ struct DeliveryTask: Sendable {
   let mentions: [String]
   /// `[{"mediaId","alt"}]` as JSON text.
   let media: String
+  /// `[{"text","media"}]` as JSON text.
+  let segments: String
   let options: String
   let targetPayload: String?
   let createdAt: Date
@@ -43,7 +45,7 @@ struct DeliveryTask: Sendable {
   static let claimColumns: SQL = """
     SELECT v.run, v.request_key, v.platform, v.connection_id, c.generation,
       c.updated_at AS connection_updated_at, v.post_id, v.post_version, p.title, p.excerpt, p.url, p.tags, p.mentions,
-      p.media::text AS media, g.options::text AS options, t.default_payload::text AS target_payload, v.created_at,
+      p.media::text AS media, p.segments::text AS segments, g.options::text AS options, t.default_payload::text AS target_payload, v.created_at,
       v.scheduled_for, v.ended_as,
       EXISTS (SELECT FROM delivery_effects e WHERE e.delivery_id = d.job_id) AS has_effects
     FROM deliveries v
@@ -71,6 +73,7 @@ struct DeliveryTask: Sendable {
     tags = try row.get("tags")
     mentions = try row.get("mentions")
     media = try row.get("media")
+    segments = try row.get("segments")
     options = try row.get("options")
     targetPayload = try row.get("target_payload")
     createdAt = try row.get("created_at")

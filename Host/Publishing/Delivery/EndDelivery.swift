@@ -1,6 +1,7 @@
 package import FoundationEssentials
 package import JSONText
 package import JobQueue
+import PluginProtocol
 package import Postgres
 
 /// Stores the end of one delivery and its event, guarded by the lease, in the same flush that finishes the job.
@@ -30,9 +31,10 @@ package struct EndDelivery: BatchOperation {
         \(operations.map { $0.end.warnings.isEmpty ? nil : Self.list($0.end.warnings) }),
         \(operations.map { Int32(clamping: $0.attempts) }),
         \(operations.map { $0.latency.map { Int32(clamping: Int($0 * 1000)) } }), \(operations.map(\.pluginVersion)),
-        \(operations.map(\.end.confirmsOpen))
+        \(operations.map(\.end.confirmsOpen)),
+        \(operations.map { $0.end.segments.isEmpty ? nil : Self.list($0.end.segments) })
       ) AS t(job_id, ended_as, remote_id, remote_url, error, warnings, attempts, latency_ms,
-             plugin_version, confirms_open)
+             plugin_version, confirms_open, segments)
     ),
     \(fragment: LeaseGuard.held(operations.map(\.lease))),
     u AS (
@@ -41,10 +43,11 @@ package struct EndDelivery: BatchOperation {
           WHEN EXISTS (SELECT FROM delivery_effects e WHERE e.delivery_id = i.job_id AND \(fragment: OpenCommit.condition))
             THEN 'unconfirmed'
           WHEN EXISTS (SELECT FROM delivery_effects e WHERE e.delivery_id = i.job_id AND e.class = 'commit'
-            AND e.outcome = 'accepted') THEN 'sent'
+            AND e.outcome = 'accepted')
+            THEN CASE WHEN \(fragment: ThreadParts.areMissing(of: "d")) THEN 'partial' ELSE 'sent' END
           ELSE i.ended_as END, remote_url = i.remote_url,
         remote_id = CASE WHEN x.is_taken THEN NULL ELSE i.remote_id END,
-        error = i.error::jsonb, attempts = i.attempts, latency_ms = i.latency_ms, ended_at = clock_timestamp(),
+        segments = i.segments::jsonb, error = i.error::jsonb, attempts = i.attempts, latency_ms = i.latency_ms, ended_at = clock_timestamp(),
         plugin_version = coalesce(i.plugin_version, d.plugin_version),
         warnings = CASE WHEN i.warnings IS NULL THEN '{}'
             ELSE ARRAY(SELECT jsonb_array_elements_text(i.warnings::jsonb)) END
@@ -58,13 +61,13 @@ package struct EndDelivery: BatchOperation {
       ) x
       WHERE d.id = i.job_id AND d.ended_as IS NULL
       RETURNING d.id, d.site_id, d.distribution_id, d.connection_id, d.platform, d.ended_as, d.remote_url, d.error,
-        d.attempts
+        d.segments, d.attempts
     ),
     o AS (
       INSERT INTO outbox (site_id, kind, subject_id, data)
       SELECT site_id, 'delivery.' || ended_as, id, jsonb_strip_nulls(jsonb_build_object(
         'id', id, 'distributionId', distribution_id, 'connectionId', connection_id, 'platform', platform,
-        'state', ended_as, 'url', remote_url, 'attempts', attempts, 'error', error))
+        'state', ended_as, 'url', remote_url, 'segments', segments, 'attempts', attempts, 'error', error))
       FROM u
     ),
     c AS (
@@ -82,6 +85,10 @@ package struct EndDelivery: BatchOperation {
     var stored = Set<Int64>(minimumCapacity: rows.count)
     for row in rows { stored.insert(try row.get(0, as: Int64.self)) }
     return operations.map { stored.contains($0.lease.jobID) }
+  }
+
+  private static func list(_ values: [PublishedSegment]) -> String {
+    RawJSON.array(values) { writer, value in value.write(to: &writer) }.text
   }
 
   private static func list(_ values: [String]) -> String {

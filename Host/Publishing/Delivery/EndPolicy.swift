@@ -1,9 +1,10 @@
 package import FoundationEssentials
+package import PluginProtocol
 
 /// How a plugin call of a delivery ended, in the host's own words.
 package enum CallEnd: Sendable, Equatable {
-  case published(remoteID: String, url: String?, warnings: [String])
-  case partial(remoteID: String, url: String?, sent: Int, total: Int, problem: DeliveryProblem)
+  case published(remoteID: String, url: String?, segments: [PublishedSegment] = [], warnings: [String])
+  case partial(remoteID: String, url: String?, segments: [PublishedSegment] = [], problem: DeliveryProblem)
   /// The platform is still at work: come back later.
   case wait(TimeInterval, why: String)
   case failed(DeliveryProblem)
@@ -13,7 +14,7 @@ package enum CallEnd: Sendable, Equatable {
   /// What went wrong, if anything did.
   package var problem: DeliveryProblem? {
     switch self {
-    case .failed(let problem), .pluginLost(let problem), .partial(_, _, _, _, let problem): problem
+    case .failed(let problem), .pluginLost(let problem), .partial(_, _, _, let problem): problem
     case .published, .wait: nil
     }
   }
@@ -83,6 +84,8 @@ package struct DeliveryEnd: Sendable, Equatable {
   package var state: DeliveryState
   package var remoteID: String?
   package var url: String?
+  /// Of a thread: the posts that are out, the first one included.
+  package var segments: [PublishedSegment]
   package var warnings: [String]
   package var problem: DeliveryProblem?
   package var reauthorize: Bool
@@ -93,6 +96,7 @@ package struct DeliveryEnd: Sendable, Equatable {
     _ state: DeliveryState,
     remoteID: String? = nil,
     url: String? = nil,
+    segments: [PublishedSegment] = [],
     warnings: [String] = [],
     problem: DeliveryProblem? = nil,
     reauthorize: Bool = false,
@@ -101,6 +105,7 @@ package struct DeliveryEnd: Sendable, Equatable {
     self.state = state
     self.remoteID = remoteID
     self.url = url
+    self.segments = segments
     self.warnings = warnings
     self.problem = problem
     self.reauthorize = reauthorize
@@ -115,9 +120,12 @@ package struct EndPolicy: Sendable {
   /// How long outages and full buckets are waited out before the delivery fails.
   package var patience: TimeInterval = 24 * 3600
   package var maximumAttempts: Int
+  /// How many posts are to go out: 1, or the posts of a thread. Each of them is one accepted commit.
+  package var parts: Int
 
-  package init(maximumAttempts: Int) {
+  package init(maximumAttempts: Int, parts: Int = 1) {
     self.maximumAttempts = maximumAttempts
+    self.parts = parts
   }
 
   /// Decides the next step after a publish call.
@@ -130,16 +138,27 @@ package struct EndPolicy: Sendable {
   package func next(after end: CallEnd, journal: JournalState, attempt: Int, age: TimeInterval) -> NextStep {
     if !journal.openCommits.isEmpty { return .reconcile }
     switch end {
-    case .published(let remoteID, let url, let warnings):
+    case .published(let remoteID, let url, let segments, let warnings):
       guard journal.hasAcceptedCommit else {
         return unbelieved("The plugin says it published, but no request that publishes was accepted", attempt: attempt)
       }
-      return .end(DeliveryEnd(.sent, remoteID: remoteID, url: url, warnings: warnings))
-    case .partial(let remoteID, let url, _, _, let problem):
+      return .end(DeliveryEnd(.sent, remoteID: remoteID, url: url, segments: segments, warnings: warnings))
+    case .partial(let remoteID, let url, let segments, let problem):
       guard journal.hasAcceptedCommit else {
         return unbelieved("The plugin says it published in part, but nothing was accepted", attempt: attempt)
       }
-      return .end(DeliveryEnd(.partial, remoteID: remoteID, url: url, problem: problem))
+      // Half a thread is worse than a whole one: what can go on by itself goes on where it stopped.
+      return again(problem, attempt: attempt, age: age)
+        ?? .end(
+          DeliveryEnd(
+            .partial,
+            remoteID: remoteID,
+            url: url,
+            segments: segments,
+            problem: problem,
+            reauthorize: problem.retry == .reauth
+          )
+        )
     case .wait(let delay, let why):
       guard age < patience else {
         let problem = DeliveryProblem(kind: "platformDown", retry: .never, message: "Waited for a day: \(why)")
@@ -156,7 +175,14 @@ package struct EndPolicy: Sendable {
   }
 
   private func failed(_ problem: DeliveryProblem, journal: JournalState, attempt: Int, age: TimeInterval) -> NextStep {
-    if let commit = journal.acceptedCommits.last {
+    let published = journal.published
+    if let first = published.first, published.count < parts {
+      return again(problem, attempt: attempt, age: age)
+        ?? .end(
+          DeliveryEnd(.partial, remoteID: first.remoteID, problem: problem, reauthorize: problem.retry == .reauth)
+        )
+    }
+    if let commit = parts == 1 ? journal.acceptedCommits.last : published.first {
       // It is out. What went wrong afterwards is a warning, never a second post.
       let warning = "Published, but afterwards: \(problem.message)"
       return .end(DeliveryEnd(.sent, remoteID: commit.remoteID, warnings: [warning]))

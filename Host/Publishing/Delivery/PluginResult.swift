@@ -18,8 +18,7 @@ enum PluginResult {
         return .partial(
           remoteID: id,
           url: url(partial.url),
-          sent: Int(clamping: partial.sent),
-          total: Int(clamping: partial.total),
+          segments: segments(partial.segments),
           problem: problem(partial.error)
         )
       case .published(let published):
@@ -27,6 +26,7 @@ enum PluginResult {
         return .published(
           remoteID: id,
           url: url(published.url),
+          segments: segments(published.segments),
           warnings: published.warnings.prefix(20).map { text($0, limit: 500) }
         )
       }
@@ -96,6 +96,13 @@ enum PluginResult {
   private static func retryAfter(_ failure: PluginFailure) -> TimeInterval? {
     if case .quarantined = failure { return nil }
     return failure.retryAfter.map { $0.seconds }
+  }
+
+  /// The posts of a thread, less those without a usable id.
+  private static func segments(_ segments: [PublishedSegment]) -> [PublishedSegment] {
+    segments.prefix(100).compactMap { segment in
+      remoteID(segment.remoteID).map { PublishedSegment(remoteID: $0, url: url(segment.url)) }
+    }
   }
 
   static func violation(_ message: String) -> DeliveryProblem {

@@ -6,7 +6,10 @@ import JSONText
 struct RunVariant: Sendable {
   /// The variant as the wire's `post` object.
   let post: RawJSON
+  /// The files of all its posts.
   let media: [VariantMedia]
+  /// How many posts it has: 1, or the posts of a thread.
+  let parts: Int
   /// The "now" that the plugin sees.
   let startedAt: Date
   let seed: [UInt8]
@@ -16,7 +19,8 @@ struct RunVariant: Sendable {
   /// A run that starts now.
   init(_ variant: Variant, startedAt: Date) {
     post = variant.json()
-    media = variant.media
+    media = variant.media + variant.segments.flatMap(\.media)
+    parts = 1 + variant.segments.count
     // The wire carries milliseconds, so a replay must not see more.
     self.startedAt = Date(timeIntervalSince1970: (startedAt.timeIntervalSince1970 * 1000).rounded(.down) / 1000)
     seed = RandomBytes.make(16)
@@ -25,7 +29,10 @@ struct RunVariant: Sendable {
   /// A run that has started before.
   init(_ inputs: RunInputs) throws {
     post = try RawJSON(text: inputs.variant)
-    media = try post.object().optionalArray("media")?.map { try VariantMedia(json: $0) } ?? []
+    let object = try post.object()
+    let segments = try object.optionalArray("segments")?.map { try VariantSegment(json: $0) } ?? []
+    media = try (object.optionalArray("media")?.map { try VariantMedia(json: $0) } ?? []) + segments.flatMap(\.media)
+    parts = 1 + segments.count
     startedAt = inputs.startedAt
     seed = inputs.seed
   }

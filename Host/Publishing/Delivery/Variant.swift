@@ -10,6 +10,8 @@ package struct Variant: Sendable, Equatable {
   package var tags: [String]
   package var mentions: [String]
   package var media: [VariantMedia]
+  /// The posts that follow in a thread.
+  package var segments: [VariantSegment] = []
   package var options: RawJSON?
 
   /// The variant as the wire's `post` object.
@@ -27,6 +29,9 @@ package struct Variant: Sendable, Equatable {
         writer.beginArray()
         for item in media { item.write(to: &writer) }
         writer.endArray()
+      }
+      if !segments.isEmpty {
+        writer.array("segments", segments) { writer, segment in segment.write(to: &writer) }
       }
       writer.field("options", options)
     }
@@ -109,6 +114,8 @@ package struct VariantMedia: Sendable, Equatable {
 
 package enum VariantError: Error, Equatable {
   case badHandle(String)
+  /// An override of an account names a file that the post does not have.
+  case noSuchMedia(Int64, field: String)
 }
 
 /// The content of a post version and everything that shapes it for one account.
@@ -120,7 +127,10 @@ package struct VariantSource: Sendable {
   package var tags: [String]
   package var mentions: [String]
   package var media: [VariantMedia]
-  /// `distributions.options`: `{customMessage?, overrides?: {"<connection id>": {text?, hashtags?, includeLink?, options?}}}`.
+  /// The posts that follow in a thread.
+  package var segments: [VariantSegment]
+  /// `distributions.options`: `{customMessage?, overrides?: {"<connection id>": {text?, hashtags?, includeLink?,
+  /// segments?: [{text?, media?: [id]}], options?}}}`.
   package var distributionOptions: RawJSON
   /// `publishing_targets.default_payload`: `{hashtags?, includeLink?, text?, options?}`.
   package var targetPayload: RawJSON?
@@ -133,6 +143,7 @@ package struct VariantSource: Sendable {
     tags: [String] = [],
     mentions: [String] = [],
     media: [VariantMedia] = [],
+    segments: [VariantSegment] = [],
     distributionOptions: RawJSON = RawJSON.emptyObject,
     targetPayload: RawJSON? = nil
   ) {
@@ -143,6 +154,7 @@ package struct VariantSource: Sendable {
     self.tags = tags
     self.mentions = mentions
     self.media = media
+    self.segments = segments
     self.distributionOptions = distributionOptions
     self.targetPayload = targetPayload
   }
@@ -169,8 +181,29 @@ package struct VariantSource: Sendable {
       tags: ownTags ?? Self.union(tags, targetTags),
       mentions: mentions,
       media: media,
+      segments: try ownSegments(own, of: connectionID) ?? segments,
       options: own?.optional("options") ?? target?.optional("options")
     )
+  }
+
+  /// The account's own thread, made of the post's files; nil when it has none of its own.
+  private func ownSegments(_ own: JSONObjectView?, of connectionID: Int64) throws -> [VariantSegment]? {
+    guard let listed = try own?.optionalArray("segments") else { return nil }
+    let files = media + segments.flatMap(\.media)
+    return try listed.enumerated().map { index, element in
+      let segment = try element.object()
+      let ids = try segment.optionalArray("media")?.map { try $0.int64() } ?? []
+      return VariantSegment(
+        text: try segment.optionalString("text") ?? "",
+        media: try ids.enumerated().map { place, id in
+          guard let file = files.first(where: { $0.mediaID == id }) else {
+            let field = "options.overrides.\(connectionID).segments[\(index)].media[\(place)]"
+            throw VariantError.noSuchMedia(id, field: field)
+          }
+          return file
+        }
+      )
+    }
   }
 
   private static func union(_ first: [String], _ second: [String]) -> [String] {

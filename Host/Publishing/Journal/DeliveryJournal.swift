@@ -153,6 +153,9 @@ final class DeliveryJournal: EffectJournal {
     case .send(let key):
       return try await start(record(intent, key: key, at: now), sealsCaptures: !intent.rule.captures.isEmpty)
     case .replay(let record):
+      if record.effectClass == .commit, record.outcome == .accepted, record.closedBy != nil {
+        return .replay(Self.confirmed(record))
+      }
       if let answer = record.answer.flatMap({ Self.stored($0) }) { return .replay(answer) }
       if record.outcome == .notSent { return .replay(.notSent) }
       if record.effectClass == .commit { state.withLock { $0.needsReconcile = true } }
@@ -319,6 +322,17 @@ final class DeliveryJournal: EffectJournal {
   /// A request that never got its started row: as if it had not been asked for.
   private func forget(_ record: EffectRecord) {
     state.withLock { $0.journal.withdrawn(record.key) }
+  }
+
+  /// What a plugin is answered for a commit whose own answer never said that it happened.
+  private static func confirmed(_ record: EffectRecord) -> StoredAnswer {
+    .result(
+      RawJSON.object { writer in
+        writer.field("status", 200)
+        writer.object("headers") { _ in }
+        writer.field("remoteId", record.remoteID)
+      }
+    )
   }
 
   private static func stored(_ text: String) -> StoredAnswer? {

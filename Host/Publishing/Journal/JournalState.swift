@@ -91,6 +91,12 @@ package struct JournalState: Sendable {
     }
   }
 
+  /// What is public of the delivery: one accepted commit for each post, oldest first.
+  package var published: [EffectRecord] {
+    var seen = Set<String>()
+    return acceptedCommits.filter { seen.insert($0.key.step).inserted }
+  }
+
   package var hasAcceptedCommit: Bool { !acceptedCommits.isEmpty }
 
   /// Decides what happens with a request of class prepare or commit.

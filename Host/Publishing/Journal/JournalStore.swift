@@ -141,7 +141,7 @@ package struct JournalStore: Sendable {
     ])
   }
 
-  /// Ends an unconfirmed delivery as sent when the outcome that was thought lost has arrived, and no other is missing.
+  /// Ends an unconfirmed delivery as sent, or a thread with posts missing as partial, when the outcome that was thought lost has arrived, and no other is missing.
   ///
   /// - Returns: whether the delivery changed.
   package func settleLate(_ delivery: Int64) async throws -> Bool {
@@ -151,17 +151,18 @@ package struct JournalStore: Sendable {
         SELECT remote_id FROM delivery_effects
         WHERE delivery_id = \(delivery) AND class = 'commit' AND outcome = 'accepted' ORDER BY started_at LIMIT 1
       ), d AS (
-        UPDATE deliveries v SET ended_as = 'sent', error = NULL, ended_at = clock_timestamp(),
+        UPDATE deliveries v SET error = NULL, ended_at = clock_timestamp(),
+          ended_as = CASE WHEN \(fragment: ThreadParts.areMissing(of: "v")) THEN 'partial' ELSE 'sent' END,
           remote_id = CASE WHEN EXISTS (SELECT FROM deliveries t
             WHERE t.lane_id = v.lane_id AND t.remote_id = a.remote_id AND t.id <> v.id)
             THEN v.remote_id ELSE coalesce(a.remote_id, v.remote_id) END
         FROM a WHERE v.id = \(delivery) AND v.ended_as = 'unconfirmed' AND NOT EXISTS (
           SELECT FROM delivery_effects e WHERE e.delivery_id = v.id AND \(fragment: OpenCommit.condition))
-        RETURNING id, site_id, distribution_id, connection_id, platform
+        RETURNING id, site_id, distribution_id, connection_id, platform, ended_as
       ), o AS (
         INSERT INTO outbox (site_id, kind, subject_id, data)
-        SELECT site_id, 'delivery.sent', id, jsonb_build_object('id', id, 'distributionId', distribution_id,
-          'connectionId', connection_id, 'platform', platform, 'state', 'sent') FROM d
+        SELECT site_id, 'delivery.' || ended_as, id, jsonb_build_object('id', id, 'distributionId', distribution_id,
+          'connectionId', connection_id, 'platform', platform, 'state', ended_as) FROM d
       )
       SELECT id FROM d
       """
@@ -181,6 +182,16 @@ package struct JournalStore: Sendable {
     if try row.get("paused", as: Bool?.self) ?? false { return .paused }
     // A single job is withdrawn with the stop mark alone.
     return try row.get("stop", as: Bool.self) ? .canceled : .leaseLost
+  }
+
+  /// Closes open commits after a look-up found what they published; the rest of the thread then goes out.
+  func confirmOpen(_ delivery: Int64, remoteID: String) async throws {
+    try await pool.execute(
+      """
+      UPDATE delivery_effects SET state = 'done', outcome = 'accepted', closed_by = 'reconcile', remote_id = \(remoteID)
+      WHERE delivery_id = \(delivery) AND class = 'commit' AND (outcome IS NULL OR outcome = 'unknown')
+      """
+    )
   }
 
   /// Closes open commits after a look-up proved that nothing was published.
@@ -229,6 +240,21 @@ enum OpenCommit {
       SELECT FROM delivery_effects n
       WHERE n.delivery_id = e.delivery_id AND n.run = e.run AND n.step = e.step AND n.try > e.try)
     """
+}
+
+/// What SQL knows of the posts of a thread; the same as ``EndPolicy/parts`` against ``JournalState/published``.
+enum ThreadParts {
+  /// A condition: fewer posts are out than the delivery's newest run has.
+  ///
+  /// - Parameter deliveries: the name of the table of deliveries.
+  static func areMissing(of deliveries: StaticString) -> SQL {
+    """
+    greatest(1, (SELECT count(DISTINCT p.step) FROM delivery_effects p
+      WHERE p.delivery_id = \(trusted: deliveries).id AND p.class = 'commit' AND p.outcome = 'accepted'))
+    < coalesce((SELECT 1 + coalesce(jsonb_array_length(n.variant->'segments'), 0) FROM delivery_inputs n
+      WHERE n.delivery_id = \(trusted: deliveries).id ORDER BY n.run DESC LIMIT 1), 1)
+    """
+  }
 }
 
 /// Why nothing may be sent for a delivery any more.

@@ -48,14 +48,28 @@ public struct Capabilities: WireValue, Equatable {
     public var altLimit: Int64
     /// Most videos in one post.
     public var videos: Int64
+    /// Most bytes of one video.
+    public var videoBytes: Int64
+    /// Accepted media types of videos.
+    public var videoTypes: [String]
 
     /// Makes the limits.
-    public init(images: Int64, imageBytes: Int64, imageTypes: [String], altLimit: Int64, videos: Int64 = 0) {
+    public init(
+      images: Int64,
+      imageBytes: Int64,
+      imageTypes: [String],
+      altLimit: Int64,
+      videos: Int64 = 0,
+      videoBytes: Int64 = 0,
+      videoTypes: [String] = []
+    ) {
       self.images = images
       self.imageBytes = imageBytes
       self.imageTypes = imageTypes
       self.altLimit = altLimit
       self.videos = videos
+      self.videoBytes = videoBytes
+      self.videoTypes = videoTypes
     }
 
     /// Reads the object.
@@ -66,6 +80,8 @@ public struct Capabilities: WireValue, Equatable {
       imageTypes = try object.strings("imageTypes")
       altLimit = try object.optionalInt64("altLimit") ?? 0
       videos = try object.optionalInt64("videos") ?? 0
+      videoBytes = try object.optionalInt64("videoBytes") ?? 0
+      videoTypes = try object.strings("videoTypes")
     }
 
     /// Writes the object.
@@ -76,6 +92,8 @@ public struct Capabilities: WireValue, Equatable {
         writer.field("imageTypes", imageTypes)
         writer.field("altLimit", altLimit)
         writer.field("videos", videos)
+        if videoBytes > 0 { writer.field("videoBytes", videoBytes) }
+        if !videoTypes.isEmpty { writer.field("videoTypes", videoTypes) }
       }
     }
   }
@@ -84,13 +102,16 @@ public struct Capabilities: WireValue, Equatable {
   public var text: Text
   /// Limits of the media, nil where the platform takes none.
   public var media: Media?
+  /// Most posts of a thread, the first one included; 1 where the platform knows no threads.
+  public var segments: Int64
   /// What the adapter can do: `delete`, `reconcile`, `altText`, `link`, …
   public var features: [String]
 
   /// Makes capabilities.
-  public init(text: Text, media: Media? = nil, features: [String] = []) {
+  public init(text: Text, media: Media? = nil, segments: Int64 = 1, features: [String] = []) {
     self.text = text
     self.media = media
+    self.segments = segments
     self.features = features
   }
 
@@ -99,6 +120,7 @@ public struct Capabilities: WireValue, Equatable {
     let object = try json.object()
     text = try object.read("text")
     media = try object.readOptional("media")
+    segments = try object.optionalInt64("segments") ?? 1
     features = try object.strings("features")
   }
 
@@ -107,6 +129,7 @@ public struct Capabilities: WireValue, Equatable {
     writer.object { writer in
       writer.field("text", text)
       writer.field("media", media)
+      if segments > 1 { writer.field("segments", segments) }
       writer.field("features", features)
     }
   }

@@ -14,6 +14,10 @@ public struct HTTPAnswer: WireValue, Equatable {
   public var truncated: Bool
   /// Handles of what the host took out of the answer and keeps, by the names of the manifest (`page:17` in lists).
   public var captured: [String: String]
+  /// What a commit made, where no answer of the platform says so: somebody looked, or a person confirmed it.
+  public var remoteID: String?
+  /// Whether the journal answered: nothing was sent this time.
+  public var isReplayed: Bool
 
   /// Makes an answer.
   public init(
@@ -22,7 +26,9 @@ public struct HTTPAnswer: WireValue, Equatable {
     json: RawJSON? = nil,
     text: String? = nil,
     truncated: Bool = false,
-    captured: [String: String] = [:]
+    captured: [String: String] = [:],
+    remoteID: String? = nil,
+    isReplayed: Bool = false
   ) {
     self.status = status
     self.headers = headers
@@ -30,6 +36,8 @@ public struct HTTPAnswer: WireValue, Equatable {
     self.text = text
     self.truncated = truncated
     self.captured = captured
+    self.remoteID = remoteID
+    self.isReplayed = isReplayed
   }
 
   /// Whether the status is 2xx.
@@ -47,6 +55,8 @@ public struct HTTPAnswer: WireValue, Equatable {
     self.json = object["json"]
     text = try object.optionalString("text")
     truncated = try object.optionalBool("truncated") ?? false
+    remoteID = try object.optionalString("remoteId")
+    isReplayed = try object.optionalBool("replayed") ?? false
   }
 
   /// Writes the object.
@@ -62,6 +72,8 @@ public struct HTTPAnswer: WireValue, Equatable {
     writer.field("json", json)
     writer.field("text", text)
     writer.field("truncated", truncated)
+    writer.field("remoteId", remoteID)
+    if isReplayed { writer.field("replayed", true) }
   }
 
   private static func write(_ values: [String: String], to writer: inout JSONWriter) {

@@ -18,6 +18,8 @@ public struct Post: WireValue, Equatable {
   public var mentions: [String]
   /// Attached files in order.
   public var media: [MediaItem]
+  /// The posts that follow this one in a thread, in order; empty for a single post.
+  public var segments: [PostSegment]
   /// Settings only this platform knows.
   public var options: RawJSON
 
@@ -31,6 +33,7 @@ public struct Post: WireValue, Equatable {
     tags: [String] = [],
     mentions: [String] = [],
     media: [MediaItem] = [],
+    segments: [PostSegment] = [],
     options: RawJSON = .emptyObject
   ) {
     self.text = text
@@ -41,6 +44,7 @@ public struct Post: WireValue, Equatable {
     self.tags = tags
     self.mentions = mentions
     self.media = media
+    self.segments = segments
     self.options = options
   }
 
@@ -55,6 +59,7 @@ public struct Post: WireValue, Equatable {
     tags = try object.strings("tags")
     mentions = try object.strings("mentions")
     media = try object.readArray("media")
+    segments = try object.readArray("segments")
     options = object.optional("options") ?? .emptyObject
   }
 
@@ -69,6 +74,7 @@ public struct Post: WireValue, Equatable {
       writer.field("tags", tags)
       writer.field("mentions", mentions)
       writer.field("media", media)
+      if !segments.isEmpty { writer.field("segments", segments) }
       writer.field("options", options)
     }
   }

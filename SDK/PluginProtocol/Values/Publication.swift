@@ -8,13 +8,16 @@ public enum Publication: WireValue, Equatable {
     public var remoteID: String
     /// Public address.
     public var url: String?
+    /// All posts of a thread, the first one included; empty for a single post.
+    public var segments: [PublishedSegment]
     /// What did not go quite as asked.
     public var warnings: [String]
 
     /// Makes it.
-    public init(remoteID: String, url: String?, warnings: [String] = []) {
+    public init(remoteID: String, url: String?, segments: [PublishedSegment] = [], warnings: [String] = []) {
       self.remoteID = remoteID
       self.url = url
+      self.segments = segments
       self.warnings = warnings
     }
   }
@@ -43,15 +46,25 @@ public enum Publication: WireValue, Equatable {
     public var sent: Int64
     /// Segments in all.
     public var total: Int64
+    /// The segments that went out, the first one included.
+    public var segments: [PublishedSegment]
     /// Why the rest did not.
     public var error: ProtocolError
 
     /// Makes it.
-    public init(remoteID: String, url: String?, sent: Int64, total: Int64, error: ProtocolError) {
+    public init(
+      remoteID: String,
+      url: String?,
+      sent: Int64,
+      total: Int64,
+      segments: [PublishedSegment] = [],
+      error: ProtocolError
+    ) {
       self.remoteID = remoteID
       self.url = url
       self.sent = sent
       self.total = total
+      self.segments = segments
       self.error = error
     }
   }
@@ -72,6 +85,7 @@ public enum Publication: WireValue, Equatable {
           url: try partial.optionalString("url"),
           sent: try partial.int64("sent"),
           total: try partial.int64("total"),
+          segments: try partial.readArray("segments"),
           error: try partial.read("error")
         )
       )
@@ -80,6 +94,7 @@ public enum Publication: WireValue, Equatable {
         Published(
           remoteID: try object.string("remoteId"),
           url: try object.optionalString("url"),
+          segments: try object.readArray("segments"),
           warnings: try object.strings("warnings")
         )
       )
@@ -93,6 +108,7 @@ public enum Publication: WireValue, Equatable {
       case .published(let published):
         writer.field("remoteId", published.remoteID)
         writer.field("url", published.url)
+        if !published.segments.isEmpty { writer.field("segments", published.segments) }
         writer.field("warnings", published.warnings)
       case .wait(let wait):
         writer.object("wait") { writer in
@@ -105,6 +121,7 @@ public enum Publication: WireValue, Equatable {
           writer.field("url", partial.url)
           writer.field("sent", partial.sent)
           writer.field("total", partial.total)
+          if !partial.segments.isEmpty { writer.field("segments", partial.segments) }
           writer.field("error", partial.error)
         }
       }

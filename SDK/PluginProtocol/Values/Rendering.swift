@@ -6,13 +6,21 @@ public struct Rendering: WireValue, Equatable {
   public var text: String
   /// Its length.
   public var length: TextLength?
+  /// The further posts of a thread, in order.
+  public var segments: [RenderedSegment]
   /// What was changed or is wrong.
   public var findings: [Finding]
 
   /// Makes a rendering.
-  public init(text: String, length: TextLength? = nil, findings: [Finding] = []) {
+  public init(
+    text: String,
+    length: TextLength? = nil,
+    segments: [RenderedSegment] = [],
+    findings: [Finding] = []
+  ) {
     self.text = text
     self.length = length
+    self.segments = segments
     self.findings = findings
   }
 
@@ -21,6 +29,7 @@ public struct Rendering: WireValue, Equatable {
     let object = try json.object()
     text = try object.string("text")
     length = try object.readOptional("length")
+    segments = try object.readArray("segments")
     findings = try object.readArray("findings")
   }
 
@@ -29,6 +38,7 @@ public struct Rendering: WireValue, Equatable {
     writer.object { writer in
       writer.field("text", text)
       writer.field("length", length)
+      if !segments.isEmpty { writer.field("segments", segments) }
       writer.field("findings", findings)
     }
   }

@@ -45,6 +45,8 @@ public struct ManifestRule: Sendable {
   let exposedHeaders: Set<String>
   /// Why a request that is not GET or HEAD is of class `read`.
   let reason: String?
+  /// Where an answer says what a commit made.
+  let remoteID: String?
 
   /// Whether a host signs the request.
   public let isSigned: Bool
@@ -64,6 +66,7 @@ public struct ManifestRule: Sendable {
     body = try object.optionalString("body") ?? "none"
     exposedHeaders = Set(try object.strings("exposeHeaders"))
     reason = try object.optionalString("reason")
+    remoteID = try object.optionalString("remoteId")
     isSigned = object.optional("signer") != nil
     var slots: [Slot] = []
     for (place, value) in try object.optionalObject("slots")?.all ?? [] {
@@ -117,6 +120,15 @@ public struct ManifestRule: Sendable {
     case 400..<500: return .rejected
     default: return .unknown
     }
+  }
+
+  /// What an answer says that a commit made.
+  func remoteID(in answer: HTTPAnswer) -> String? {
+    if let known = answer.remoteID { return known }
+    guard let remoteID else { return nil }
+    if remoteID.hasPrefix("header.") { return answer.headers[String(remoteID.dropFirst(7))] }
+    // An id that is no text is none, as a host sees it.
+    return try? answer.json?.pointer(remoteID)?.string()
   }
 
   /// What is wrong with a request under this rule; nil if a host would send it.

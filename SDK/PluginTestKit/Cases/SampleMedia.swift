@@ -11,16 +11,21 @@ enum SampleMedia {
   /// Fills in what a host knows of a file and a case need not say.
   static func completing(_ post: Post) -> Post {
     var post = post
-    post.media = post.media.map { item in
-      var item = item
-      if item.bytes == 0 { item.bytes = Int64(bytes.count) }
-      if item.type == "image/png" {
-        item.width = item.width ?? 1
-        item.height = item.height ?? 1
-      }
-      item.filename = item.filename ?? "\(item.handle).png"
-      return item
+    post.media = post.media.map(completing)
+    post.segments = post.segments.map { segment in
+      PostSegment(text: segment.text, media: segment.media.map(completing))
     }
     return post
+  }
+
+  private static func completing(_ item: MediaItem) -> MediaItem {
+    var item = item
+    if item.bytes == 0 { item.bytes = Int64(bytes.count) }
+    if item.type == "image/png" {
+      item.width = item.width ?? 1
+      item.height = item.height ?? 1
+    }
+    item.filename = item.filename ?? "\(item.handle).png"
+    return item
   }
 }

@@ -77,7 +77,10 @@ struct Delivery: Sendable {
       return .unconfirmed("the adapter cannot search")
     }
     switch try await session.reconcile(post) {
-    case .found(let remoteID, _): return .found(remoteID)
+    case .found(let remoteID, _):
+      guard !post.segments.isEmpty else { return .found(remoteID) }
+      host.confirmOpenCommits(remoteID)
+      return nil
     case .unknown(let why): return .unconfirmed(why)
     case .absent:
       guard host.manifest.absenceIsCertain else { return .unconfirmed("absence proves nothing here") }

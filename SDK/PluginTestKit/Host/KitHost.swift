@@ -99,7 +99,8 @@ final class KitHost: Sendable {
           outcome: entry.outcome.rawValue,
           status: entry.answer.map { Int64($0.status) },
           sentAt: time,
-          lastByteAt: time
+          lastByteAt: time,
+          remoteID: entry.outcome == .accepted ? entry.answer.flatMap { entry.rule.remoteID(in: $0) } : nil
         )
       }
     }
@@ -151,6 +152,16 @@ final class KitHost: Sendable {
       for (key, entry) in state.journal where entry.rule.effectClass == "commit" && entry.outcome == .unknown {
         state.journal[key] = nil
         state.order.removeAll { $0 == key }
+      }
+    }
+  }
+
+  /// A search found what the open commits made: the rest of the thread can go out.
+  func confirmOpenCommits(_ remoteID: String) {
+    state.withLock { state in
+      for (key, entry) in state.journal where entry.rule.effectClass == "commit" && entry.outcome == .unknown {
+        state.journal[key]?.outcome = .accepted
+        state.journal[key]?.answer = HTTPAnswer(status: 200, remoteID: remoteID)
       }
     }
   }
@@ -295,6 +306,7 @@ final class KitHost: Sendable {
         )
       )
       if let error { return .failure(error) }
+      answer?.isReplayed = true
       return .success((answer, state.exchanges.count))
     }
     return try result.get()

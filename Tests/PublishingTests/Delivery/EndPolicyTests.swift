@@ -45,7 +45,7 @@ import Testing
       for kind in ["test", "rateLimited", "upstreamUnreachable", "protocolViolation", "cancelled"] {
         ends.append(.failed(problem(retry, kind: kind)))
         ends.append(.pluginLost(problem(retry, kind: kind)))
-        ends.append(.partial(remoteID: "9", url: nil, sent: 1, total: 2, problem: problem(retry, kind: kind)))
+        ends.append(.partial(remoteID: "9", url: nil, problem: problem(retry, kind: kind)))
       }
     }
     return ends
@@ -76,7 +76,7 @@ import Testing
   func aSuccessWithoutAnAcceptedRequestIsNotBelieved(outcomes: [OutcomeClass?]) {
     let ends: [CallEnd] = [
       .published(remoteID: "9", url: nil, warnings: []),
-      .partial(remoteID: "9", url: nil, sent: 1, total: 2, problem: Self.problem(.never)),
+      .partial(remoteID: "9", url: nil, problem: Self.problem(.never)),
     ]
     for end in ends {
       guard
@@ -119,6 +119,37 @@ import Testing
     #expect(end.state == .sent)
     #expect(end.remoteID == "id0")
     #expect(end.warnings.count == 1)
+  }
+
+  @Test func aThreadIsPartialUntilItsLastPost() {
+    let thread = EndPolicy(maximumAttempts: 3, parts: 2)
+    let failed = CallEnd.failed(Self.problem(.never))
+    guard case .end(let half) = thread.next(after: failed, journal: journal([.accepted]), attempt: 1, age: 0),
+      case .end(let whole) = thread.next(after: failed, journal: journal([.accepted, .accepted]), attempt: 1, age: 0)
+    else {
+      Issue.record("goes on")
+      return
+    }
+    #expect(half.state == .partial)
+    #expect(half.remoteID == "id0")
+    #expect(half.problem == Self.problem(.never))
+    #expect(whole.state == .sent)
+    #expect(whole.remoteID == "id0")
+  }
+
+  @Test(arguments: [DeliveryProblem.Retry.retry, .after])
+  func aThreadGoesOnByItselfWhereThatMakesSense(retry: DeliveryProblem.Retry) {
+    let problem = Self.problem(retry, kind: "platformDown", after: 4)
+    let thread = EndPolicy(maximumAttempts: 3, parts: 2)
+    for end in [CallEnd.failed(problem), .partial(remoteID: "id0", url: nil, problem: problem)] {
+      let step = thread.next(after: end, journal: journal([.accepted]), attempt: 1, age: 0)
+      #expect(step == .again(after: 4, counted: retry == .retry, problem: problem))
+      guard case .end(let last) = thread.next(after: end, journal: journal([.accepted]), attempt: 3, age: 1e7) else {
+        Issue.record("goes on for ever")
+        continue
+      }
+      #expect(last.state == .partial)
+    }
   }
 
   @Test func aPluginThatDiedMayStillTellWhereThePostIs() {

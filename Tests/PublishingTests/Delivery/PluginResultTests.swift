@@ -53,7 +53,7 @@ import Testing
 
   @Test func textsAreCutAndStorable() throws {
     let many = (0..<50).map { _ in #""w\u0000""# }.joined(separator: ",")
-    guard case .published(_, _, let warnings) = try end(#"{"remoteId":"1","warnings":[\#(many)]}"#) else {
+    guard case .published(_, _, _, let warnings) = try end(#"{"remoteId":"1","warnings":[\#(many)]}"#) else {
       Issue.record("refused")
       return
     }

@@ -14,6 +14,8 @@ public struct SandboxSettings: Sendable, Equatable {
   public var listLagMs: Int
   /// Seconds until uploaded media can no longer be used.
   public var mediaExpirySeconds: Int
+  /// Milliseconds that the platform works on a GIF or video after its last part.
+  public var mediaProcessingMs: Int
 
   /// The documented limits of the real platforms, without delay.
   public init() {
@@ -24,6 +26,7 @@ public struct SandboxSettings: Sendable, Equatable {
     duplicateWindowMs = 86_400_000
     listLagMs = 0
     mediaExpirySeconds = 86_400
+    mediaProcessingMs = 1_000
   }
 
   /// Settings for load tests: no rate limits; content is judged as strictly as ever.

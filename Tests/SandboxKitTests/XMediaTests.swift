@@ -153,13 +153,29 @@ import Testing
     #expect(try append(id, "0", [1]).status == 400)
     #expect(isInvalid(try create([id])))
     let finalized = try finalize(id)
-    #expect(finalized.body["data"]?["processing_info"]?["state"]?.string == "in_progress")
+    #expect(finalized.body["data"]?["processing_info"]?["state"]?.string == "pending")
+    #expect(finalized.body["data"]?["processing_info"]?["check_after_secs"]?.integer == 1)
     #expect(isInvalid(try create([id])))
-    x.now += 1000
+    x.now += 999
+    let working = try x.get("/2/media/upload", query: "command=STATUS&media_id=\(id)")
+    #expect(working.body["data"]?["processing_info"]?["state"]?.string == "in_progress")
+    #expect(working.body["data"]?["processing_info"]?["progress_percent"]?.integer == 99)
+    #expect(isInvalid(try create([id])))
+    x.now += 1
     let status = try x.get("/2/media/upload", query: "command=STATUS&media_id=\(id)")
     #expect(status.body["data"]?["processing_info"]?["state"]?.string == "succeeded")
     #expect(try create([id]).status == 201)
     #expect(try append(id, "1", [1]).status == 400)
+    #expect(try finalize(id).status == 400)
+  }
+
+  @Test func worksOnAGIFToo() throws {
+    let id = try start(XFixture.gif.count, type: "image/gif", category: "tweet_gif").id
+    _ = try append(id, "0", XFixture.gif)
+    #expect(try finalize(id).body["data"]?["processing_info"]?["state"]?.string == "pending")
+    #expect(isInvalid(try create([id])))
+    x.now += 1000
+    #expect(try create([id]).status == 201)
   }
 
   @Test func refusesWrongParts() throws {
@@ -181,6 +197,10 @@ import Testing
 
   @Test func refusesWrongBeginnings() throws {
     #expect(try start(-1).status == 400)
+    #expect(try start(0).status == 400)
+    #expect(try start(8_589_934_593).status == 400)
+    #expect(try start(10, type: "video/avi").status == 400)
+    #expect(try start(10, type: "image/png", category: "tweet_gif").status == 400)
     #expect(try start(17_179_869_185).status == 400)
     #expect(try start(10, type: "image/png").status == 400)
     #expect(try start(10, category: "other").status == 400)
@@ -192,8 +212,15 @@ import Testing
   @Test func refusesFailedMedia() throws {
     let id = try start(3).id
     _ = try append(id, "0", [1, 2, 3])
-    #expect(try finalize(id).body["data"]?["processing_info"]?["state"]?.string == "failed")
+    #expect(try finalize(id).body["data"]?["processing_info"]?["state"]?.string == "pending")
+    x.now += 1000
+    let status = try x.get("/2/media/upload", query: "command=STATUS&media_id=\(id)")
+    #expect(status.body["data"]?["processing_info"]?["state"]?.string == "failed")
+    #expect(status.body["data"]?["processing_info"]?["error"]?["message"]?.string == "Unsupported media format")
     #expect(isInvalid(try create([id])))
+    let short = try video(seconds: 0)
+    x.now += 1000
+    #expect(isInvalid(try create([short])))
   }
 
   @Test func boundsTheDurationByUser() throws {

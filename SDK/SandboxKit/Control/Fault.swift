@@ -55,6 +55,8 @@ struct FaultMatch: Sendable {
   var method: String?
   /// The path's beginning.
   var path: String?
+  /// The path's end, for paths with an id in their middle.
+  var pathEnd: String?
   var account: String?
   var bodyContains: [UInt8]?
 
@@ -62,6 +64,7 @@ struct FaultMatch: Sendable {
     if let wanted = self.platform, wanted != platform { return false }
     if let method, method != request.method { return false }
     if let path, !request.path.hasPrefix(path) { return false }
+    if let pathEnd, !request.path.hasSuffix(pathEnd) { return false }
     if let wanted = self.account, wanted != account { return false }
     if let bodyContains, request.body.firstIndex(of: bodyContains, from: 0) == nil { return false }
     return true

@@ -49,6 +49,7 @@ extension FaultOrder {
     }
     match.method = try reader.string("method")
     match.path = try reader.string("path")
+    match.pathEnd = try reader.string("pathEnd")
     match.account = try reader.string("account")
     match.bodyContains = try reader.string("bodyContains").map { Array($0.utf8) }
     try reader.finish()

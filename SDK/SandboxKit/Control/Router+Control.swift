@@ -196,7 +196,7 @@ extension SandboxSettings {
     [
       ("rateLimitFactor", \.rateLimitFactor), ("rateLimitWindowMs", \.rateLimitWindowMs),
       ("baseDelayMs", \.baseDelayMs), ("duplicateWindowMs", \.duplicateWindowMs), ("listLagMs", \.listLagMs),
-      ("mediaExpirySeconds", \.mediaExpirySeconds),
+      ("mediaExpirySeconds", \.mediaExpirySeconds), ("mediaProcessingMs", \.mediaProcessingMs),
     ]
   }
 

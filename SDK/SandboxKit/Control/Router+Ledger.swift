@@ -43,7 +43,7 @@ extension Router {
 
   private func writeX(_ filter: Filter, _ ledger: inout JSONWriter) {
     // Copies share their storage, so the lock is not held while thousands of entries are written.
-    let (posts, names) = x.state.withLock { state in (state.posts, state.accounts.map(\.username)) }
+    let (posts, names, media) = x.state.withLock { state in (state.posts, state.accounts.map(\.username), state.media) }
     let wanted = posts.filter { post in
       post.at > filter.after && (filter.account.map { $0 == names[post.account] } ?? true)
     }
@@ -54,7 +54,29 @@ extension Router {
       part.array("entries") { list in
         for post in wanted { list.object { write(post, username: names[post.account], &$0) } }
       }
+      part.array("uploads") { list in
+        for file in media.values.sorted(by: { $0.id < $1.id }) {
+          let username = names[file.account]
+          guard file.at > filter.after, filter.account.map({ $0 == username }) ?? true else { continue }
+          list.object { write(file, username: username, &$0) }
+        }
+      }
     }
+  }
+
+  private func write(_ file: XMedia, username: String, _ writer: inout JSONWriter) {
+    writer.member("id", String(file.id))
+    writer.member("account", username)
+    writer.member("category", file.category)
+    writer.member("type", file.type)
+    writer.member("declaredBytes", file.declaredBytes)
+    writer.member("receivedBytes", file.traffic.bytes)
+    writer.member("parts", file.traffic.parts)
+    writer.member("repeatedParts", file.traffic.repeatedParts)
+    writer.member("statusChecks", file.traffic.statusChecks)
+    writer.member("descriptions", file.traffic.descriptions)
+    writer.member("state", file.state(at: WallClock.milliseconds()))
+    writer.member("at", CivilTime(milliseconds: file.at).iso)
   }
 
   private func write(_ post: XPost, username: String, _ writer: inout JSONWriter) {
@@ -65,6 +87,7 @@ extension Router {
     writer.member("page", "\(origin)/x/\(username)/status/\(post.id)")
     writer.member("at", CivilTime(milliseconds: post.at).iso)
     writer.member("media", post.media.count)
+    writer.array("mediaIds") { for id in post.media { $0.string(String(id)) } }
     if let parent = post.replyTo { writer.member("replyTo", String(parent)) }
     writer.member("deleted", post.deletedAt != nil)
   }

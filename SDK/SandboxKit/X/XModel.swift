@@ -41,6 +41,7 @@ struct XAccount: Sendable {
     case premiumPlus = "PremiumPlus"
 
     var textLimit: Int { self == .none || self == .basic ? 280 : 25_000 }
+    var videoBytes: Int { self == .none || self == .basic ? 8_589_934_592 : 17_179_869_184 }
     /// The longest video in minutes.
     var videoMinutes: Int { self == .none || self == .basic ? 20 : 125 }
   }
@@ -103,9 +104,33 @@ struct XMedia: Sendable {
     /// Parts are still coming.
     case open
     case ready
-    /// Ready at that time.
-    case processing(until: Int64)
-    case failed
+    /// Ready at that time, or found to be unusable.
+    case processing(since: Int64, until: Int64, failure: Failure?)
+  }
+
+  /// Why the platform can not use a file.
+  enum Failure: Sendable {
+    case format
+    case duration
+
+    var message: String {
+      switch self {
+      case .format: "Unsupported media format"
+      case .duration: "Duration too short, minimum:500, actual:0"
+      }
+    }
+  }
+
+  /// What came in, for the ledger.
+  struct Traffic: Sendable {
+    /// Parts that were taken, repeated ones included.
+    var parts = 0
+    /// Parts that were taken a second time.
+    var repeatedParts = 0
+    /// Bytes of all parts, repeated ones included.
+    var bytes = 0
+    var statusChecks = 0
+    var descriptions = 0
   }
 
   let id: Int64
@@ -117,9 +142,31 @@ struct XMedia: Sendable {
   var declaredBytes: Int
   var segments: [Int: [UInt8]] = [:]
   var expiresAt: Int64
+  let category: String
+  let at: Int64
+  var traffic = Traffic()
   var altText: String?
   /// Of a video, read from its header.
   var durationSeconds: Double?
+
+  func isReady(at now: Int64) -> Bool {
+    switch progress {
+    case .open: false
+    case .ready: true
+    case .processing(_, let until, let failure): until <= now && failure == nil
+    }
+  }
+
+  /// The platform's word for how far it is.
+  func state(at now: Int64) -> String {
+    switch progress {
+    case .open: return "open"
+    case .ready: return "succeeded"
+    case .processing(let since, let until, let failure):
+      if until <= now { return failure == nil ? "succeeded" : "failed" }
+      return now - since < (until - since) / 2 ? "pending" : "in_progress"
+    }
+  }
 
   var key: String { kind == .image ? "3_\(id)" : kind == .gif ? "16_\(id)" : "13_\(id)" }
 }

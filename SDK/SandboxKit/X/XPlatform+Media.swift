@@ -2,6 +2,8 @@ extension XPlatform {
   static let imageBytes = 5 * 1024 * 1024
   static let gifBytes = 15 * 1024 * 1024
   static let partBytes = 5 * 1024 * 1024
+  static let videoTypes = ["video/mp4", "video/quicktime"]
+  static let shortestVideo = 0.5
 
   // MARK: One shot
 
@@ -41,7 +43,10 @@ extension XPlatform {
         bytes: bytes,
         progress: .ready,
         declaredBytes: bytes.count,
-        expiresAt: call.now + Int64(call.settings.mediaExpirySeconds) * 1000
+        expiresAt: call.now + Int64(call.settings.mediaExpirySeconds) * 1000,
+        category: category,
+        at: call.now,
+        traffic: .init(parts: 1, bytes: bytes.count)
       )
       state.media[media.id] = media
       return media
@@ -78,11 +83,14 @@ extension XPlatform {
     }
     let isVideo = category.hasSuffix("video")
     let isGIF = category.hasSuffix("gif")
-    let limit = isVideo ? Int.max : isGIF ? Self.gifBytes : Self.imageBytes
-    guard total <= limit else {
+    let videoBytes = state.withLock { $0.accounts[account].subscription.videoBytes }
+    let limit = isVideo ? videoBytes : isGIF ? Self.gifBytes : Self.imageBytes
+    guard (1...limit).contains(total) else {
       throw .invalid("File size exceeds \(limit) bytes.", parameter: "total_bytes", values: [String(total)])
     }
-    guard type.hasPrefix(isVideo ? "video/" : "image/") else {
+    let types =
+      isVideo ? Self.videoTypes : isGIF ? ["image/gif"] : ["image/gif", "image/jpeg", "image/png", "image/webp"]
+    guard types.contains(type) else {
       throw .invalid("media_type does not fit media_category.", parameter: "media_type", values: [type])
     }
     let media = state.withLock { state in
@@ -94,7 +102,9 @@ extension XPlatform {
         bytes: [],
         progress: .open,
         declaredBytes: total,
-        expiresAt: call.now + 1_295_999_000
+        expiresAt: call.now + 1_295_999_000,
+        category: category,
+        at: call.now
       )
       state.media[media.id] = media
       return media
@@ -123,10 +133,15 @@ extension XPlatform {
     }
     let expiresAt = try locked { (state) throws(XProblem) in
       let id = try state.openMedia(idText, account, call)
-      if let earlier = state.media[id]?.segments[segment], earlier != bytes {
-        throw .invalid("This segment came before with other bytes.", parameter: "segment_index", values: [text])
+      if let earlier = state.media[id]?.segments[segment] {
+        guard earlier == bytes else {
+          throw .invalid("This segment came before with other bytes.", parameter: "segment_index", values: [text])
+        }
+        state.media[id]?.traffic.repeatedParts += 1
       }
       state.media[id]?.segments[segment] = bytes
+      state.media[id]?.traffic.parts += 1
+      state.media[id]?.traffic.bytes += bytes.count
       return state.media[id]?.expiresAt ?? call.now
     }
     return .json(JSONWriter.object { $0.object("data") { $0.member("expires_at", expiresAt / 1000) } })
@@ -154,14 +169,16 @@ extension XPlatform {
       media.segments = [:]
       media.bytes = whole
       media.expiresAt = call.now + Int64(call.settings.mediaExpirySeconds) * 1000
+      var failure: XMedia.Failure?
       if format?.kind != media.kind {
-        media.progress = .failed
+        failure = .format
       } else if media.kind == .video {
         media.durationSeconds = MediaFormat.duration(ofMP4: whole)
-        media.progress = .processing(until: call.now + 1000)
-      } else {
-        media.progress = .ready
+        if let seconds = media.durationSeconds, seconds < Self.shortestVideo { failure = .duration }
       }
+      let time = media.kind == .image ? 0 : Int64(call.settings.mediaProcessingMs)
+      media.progress =
+        time == 0 && failure == nil ? .ready : .processing(since: call.now, until: call.now + time, failure: failure)
       state.media[id] = media
       return media
     }
@@ -178,6 +195,7 @@ extension XPlatform {
       else {
         throw .invalid("Your media IDs are invalid.", parameter: "media_id", values: [query["media_id"] ?? ""])
       }
+      state.media[id]?.traffic.statusChecks += 1
       return media
     }
     return Self.describe(media, call)
@@ -197,19 +215,19 @@ extension XPlatform {
             $0.member("state", "pending")
             $0.member("check_after_secs", 1)
           }
-        case .processing(let until):
-          data.object("processing_info") {
-            $0.member("state", until <= call.now ? "succeeded" : "in_progress")
-            $0.member("progress_percent", until <= call.now ? 100 : 50)
-            if until > call.now { $0.member("check_after_secs", 1) }
-          }
-        case .failed:
-          data.object("processing_info") {
-            $0.member("state", "failed")
-            $0.object("error") {
+        case .processing(let since, let until, let failure):
+          data.object("processing_info") { info in
+            info.member("state", media.state(at: call.now))
+            guard until <= call.now else {
+              info.member("check_after_secs", (until - call.now + 999) / 1000)
+              info.member("progress_percent", Int((call.now - since) * 100 / (until - since)))
+              return
+            }
+            guard let failure else { return info.member("progress_percent", 100) }
+            info.object("error") {
               $0.member("code", 1)
               $0.member("name", "InvalidMedia")
-              $0.member("message", "Unsupported media format")
+              $0.member("message", failure.message)
             }
           }
         }
@@ -250,6 +268,7 @@ extension XPlatform {
       else { throw .invalid("Your media IDs are invalid.", parameter: "id", values: [String(id)]) }
       try state.charge(account, XEndpoint.metadata.price)
       state.media[id]?.altText = alt
+      state.media[id]?.traffic.descriptions += 1
     }
     let body = JSONWriter.object {
       $0.object("data") { data in

@@ -119,11 +119,7 @@ extension XState {
     )
     for id in draft.mediaIDs {
       guard let media = media[id], media.account == account, media.expiresAt > call.now else { throw invalid }
-      switch media.progress {
-      case .ready: break
-      case .processing(let until) where until <= call.now: break
-      case .open, .failed, .processing: throw invalid
-      }
+      guard media.isReady(at: call.now) else { throw invalid }
       guard media.kind == .image || draft.mediaIDs.count == 1 else { throw invalid }
       let minutes = accounts[account].subscription.videoMinutes
       if let duration = media.durationSeconds, duration > Double(minutes * 60) {

@@ -6,7 +6,7 @@ package enum AnswerErrors {
   package enum Purpose {
     /// Reads an account or a timeline.
     case read
-    /// Uploads or describes a picture.
+    /// Uploads or describes a file.
     case media
     /// Creates or deletes a post.
     case commit
@@ -39,6 +39,11 @@ package enum AnswerErrors {
     return error
   }
 
+  /// Whether the platform says that it does not know the file that a request named.
+  package static func saysUnknownMedia(_ answer: HTTPAnswer) -> Bool {
+    answer.status == 404 || (answer.status == 400 && Problem(answer).detail.contains("media ID"))
+  }
+
   private static func kind(_ answer: HTTPAnswer, _ problem: Problem, _ purpose: Purpose) -> PlatformError {
     let said = problem.detail.isEmpty ? "X answered \(answer.status)." : "X answered: \(problem.detail)"
     switch answer.status {
@@ -54,7 +59,7 @@ package enum AnswerErrors {
     case 404: return PlatformError(.notFound, said)
     case 408, 409, 425:
       return purpose == .commit ? unknown(answer) : PlatformError(.platformDown, said)
-    case 413: return PlatformError(.mediaRejected, "The picture is too large for X.", field: "media")
+    case 413: return PlatformError(.mediaRejected, "The file is too large for X.", field: "media")
     case 429:
       let kind: ErrorKind = problem.type == "usage-capped" ? .quotaExceeded : .rateLimited
       let delay: Duration = kind == .quotaExceeded ? .seconds(86_400) : RateLimit.delay(after: answer)
@@ -82,7 +87,7 @@ package enum AnswerErrors {
         .mediaRejected,
         said,
         field: "media",
-        userMessage: "X does not take the picture that was uploaded. A retry uploads the picture anew."
+        userMessage: "X does not take the file that was uploaded. A retry uploads it anew."
       )
     }
     return PlatformError(.contentRejected, said, field: "text")

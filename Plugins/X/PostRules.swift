@@ -6,11 +6,16 @@ package struct PostRules {
   package static let ordinaryLimit = 280
   /// Weighted characters of an account with a subscription that allows long posts.
   package static let premiumLimit = 25_000
-  static let images = 4
-  static let imageBytes: Int64 = 5 << 20
-  static let animationBytes: Int64 = 15 << 20
-  static let imageTypes = ["image/gif", "image/jpeg", "image/png", "image/webp"]
-  static let altLimit = 1_000
+  /// Posts of a thread, a limit of ours: nobody reads on, and each post counts against the rate limit.
+  package static let segments = 25
+
+  /// A further post of a thread.
+  package struct Segment {
+    /// The text to publish.
+    package var text: String
+    /// Its length.
+    package var length: TextLength
+  }
 
   /// The text and everything found about the post.
   package struct Review {
@@ -18,8 +23,13 @@ package struct PostRules {
     package var composition: Composer.Composition
     /// Its length.
     package var length: TextLength
+    /// The further posts of a thread.
+    package var segments: [Segment]
     /// What was found; errors make publishing pointless.
     package var findings: [Finding]
+
+    /// The text of each post, the first one included.
+    package var texts: [String] { [composition.text] + segments.map(\.text) }
   }
 
   private let limit: Int
@@ -32,35 +42,53 @@ package struct PostRules {
   /// Reviews a post.
   package func review(_ post: Post) -> Review {
     let composition = Composer(limit: limit).compose(post)
-    let count = WeightedLength.of(composition.text)
-    let length = TextLength(count: Int64(count), limit: Int64(limit), unit: "weighted")
-    let findings = textFindings(post, composition, count) + mediaFindings(post.media)
-    return Review(composition: composition, length: length, findings: findings)
+    let length = length(of: composition.text)
+    var findings = textFindings(composition.text, length, post.media, "text")
+    for tag in composition.droppedTags {
+      findings.append(Finding(.warning, field: "tags", code: "tagDropped", "\(tag) did not fit any more."))
+    }
+    findings += MediaRules.findings(post.media, "media")
+    let segments = post.segments.map { segment in
+      let text = Composer.trimmed(segment.text)
+      return Segment(text: text, length: self.length(of: text))
+    }
+    for (index, segment) in segments.enumerated() {
+      let media = post.segments[index].media
+      findings += textFindings(segment.text, segment.length, media, "segments[\(index)].text")
+      findings += MediaRules.findings(media, "segments[\(index)].media")
+    }
+    findings += threadFindings([composition.text] + segments.map(\.text))
+    findings += PostOptions.findings(post.options)
+    return Review(composition: composition, length: length, segments: segments, findings: findings)
   }
 
-  private func textFindings(_ post: Post, _ composition: Composer.Composition, _ count: Int) -> [Finding] {
+  private func length(of text: String) -> TextLength {
+    TextLength(count: Int64(WeightedLength.of(text)), limit: Int64(limit), unit: "weighted")
+  }
+
+  private func textFindings(_ text: String, _ length: TextLength, _ media: [MediaItem], _ field: String) -> [Finding] {
     var findings: [Finding] = []
-    if composition.text.isEmpty, post.media.isEmpty {
-      findings.append(Finding(.error, field: "text", code: "empty", "A post needs a text or a picture."))
+    if text.isEmpty, media.isEmpty {
+      findings.append(Finding(.error, field: field, code: "empty", "A post needs a text, a picture or a video."))
     }
-    if count > limit {
+    if length.count > limit {
       findings.append(
         Finding(
           .error,
-          field: "text",
+          field: field,
           code: "tooLong",
           "The text is longer than X allows; shorten it.",
-          actual: "\(count)",
+          actual: "\(length.count)",
           allowed: "\(limit)"
         )
       )
     }
-    let cashtags = Cashtags.count(in: composition.text)
+    let cashtags = Cashtags.count(in: text)
     if cashtags > 1 {
       findings.append(
         Finding(
           .error,
-          field: "text",
+          field: field,
           code: "tooManyCashtags",
           "X takes one cashtag a post.",
           actual: "\(cashtags)",
@@ -68,72 +96,32 @@ package struct PostRules {
         )
       )
     }
-    for tag in composition.droppedTags {
-      findings.append(Finding(.warning, field: "tags", code: "tagDropped", "\(tag) did not fit any more."))
-    }
     return findings
   }
 
-  private func mediaFindings(_ media: [MediaItem]) -> [Finding] {
+  /// The platform takes the same text of an account once a day, and a thread is many posts of one account.
+  private func threadFindings(_ texts: [String]) -> [Finding] {
     var findings: [Finding] = []
-    if media.count > Self.images {
+    if texts.count > Self.segments {
       findings.append(
         Finding(
           .error,
-          field: "media",
-          code: "tooManyImages",
-          "X takes up to \(Self.images) pictures a post.",
-          actual: "\(media.count)",
-          allowed: "\(Self.images)"
+          field: "segments",
+          code: "tooManySegments",
+          "This adapter publishes threads of up to \(Self.segments) posts.",
+          actual: "\(texts.count)",
+          allowed: "\(Self.segments)"
         )
       )
     }
-    if media.count > 1, media.contains(where: { $0.type == "image/gif" }) {
-      findings.append(
-        Finding(.error, field: "media", code: "mixedMedia", "A GIF stands alone; it cannot go with other pictures.")
-      )
-    }
-    for (index, item) in media.enumerated() { findings += itemFindings(item, "media[\(index)]") }
-    return findings
-  }
-
-  private func itemFindings(_ item: MediaItem, _ field: String) -> [Finding] {
-    guard Self.imageTypes.contains(item.type) else {
-      return [
-        Finding(
-          .error,
-          field: "\(field).type",
-          code: "unsupportedType",
-          "This adapter publishes pictures only.",
-          actual: item.type,
-          allowed: Self.imageTypes.joined(separator: ", ")
-        )
-      ]
-    }
-    var findings: [Finding] = []
-    let most = item.type == "image/gif" ? Self.animationBytes : Self.imageBytes
-    if item.bytes > most {
+    var seen = Set<String>()
+    for (index, text) in texts.enumerated() where !text.isEmpty && !seen.insert(text).inserted {
       findings.append(
         Finding(
           .error,
-          field: "\(field).bytes",
-          code: "tooLarge",
-          "The picture is larger than X allows.",
-          actual: "\(item.bytes)",
-          allowed: "\(most)"
-        )
-      )
-    }
-    let altLength = item.alt?.unicodeScalars.count ?? 0
-    if altLength > Self.altLimit {
-      findings.append(
-        Finding(
-          .error,
-          field: "\(field).alt",
-          code: "tooLong",
-          "The alternative text is too long.",
-          actual: "\(altLength)",
-          allowed: "\(Self.altLimit)"
+          field: "segments[\(index - 1)].text",
+          code: "duplicateText",
+          "The thread has this text already; X refuses it the second time."
         )
       )
     }

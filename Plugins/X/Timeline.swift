@@ -3,16 +3,28 @@ package import PluginKit
 
 /// Recognises a post in the account's timeline.
 package enum Timeline {
+  /// What a post answers to.
+  package enum Parent: Equatable, Sendable {
+    /// It begins something.
+    case none
+    /// It answers to this post.
+    case post(String)
+    /// It answers to a post whose id is not known.
+    case any
+  }
+
   /// What is looked for.
   package struct Wanted {
     let text: String
     let media: Int
+    let parent: Parent
     let notBefore: Date
 
     /// Makes it from the text as it was sent.
-    package init(text: String, media: Int, notBefore: Date) {
+    package init(text: String, media: Int, parent: Parent = .none, notBefore: Date) {
       self.text = Timeline.comparable(text)
       self.media = media
+      self.parent = parent
       self.notBefore = notBefore
     }
   }
@@ -24,9 +36,23 @@ package enum Timeline {
     if let created = try object.optionalString("created_at").flatMap(WireDate.parse), created < wanted.notBefore {
       return nil
     }
+    guard try isAnswer(object, to: wanted.parent) else { return nil }
     let attachments = try object.optionalObject("attachments")
     guard try attachments?.strings("media_keys").count ?? 0 == wanted.media else { return nil }
     return comparable(try fullText(object)) == wanted.text ? id : nil
+  }
+
+  private static func isAnswer(_ object: JSONObjectView, to wanted: Parent) throws -> Bool {
+    var parent: String?
+    for element in try object.optionalArray("referenced_tweets").map(Array.init) ?? [] {
+      let reference = try element.object()
+      if try reference.string("type") == "replied_to" { parent = try reference.optionalString("id") }
+    }
+    switch wanted {
+    case .none: return parent == nil
+    case .any: return parent != nil
+    case .post(let id): return parent == id
+    }
   }
 
   /// The text with the platform's own changes undone: escapes, short links, links that stand for pictures.

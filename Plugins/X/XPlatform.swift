@@ -6,7 +6,7 @@ package struct XPlatform: Platform {
   package static let manifest = PlatformManifest(
     id: "x",
     version: "1.0.0",
-    summary: "Publishes posts with text, links and pictures to X."
+    summary: "Publishes posts and threads with text, links, pictures and videos to X."
   )
 
   /// Pages of a timeline that are read before giving up.
@@ -40,12 +40,16 @@ package struct XPlatform: Platform {
         unit: "weighted"
       ),
       media: Capabilities.Media(
-        images: Int64(PostRules.images),
-        imageBytes: PostRules.imageBytes,
-        imageTypes: PostRules.imageTypes,
-        altLimit: Int64(PostRules.altLimit)
+        images: Int64(MediaRules.images),
+        imageBytes: MediaRules.imageBytes,
+        imageTypes: MediaRules.imageTypes,
+        altLimit: Int64(MediaRules.altLimit),
+        videos: 1,
+        videoBytes: MediaRules.videoBytes,
+        videoTypes: MediaRules.videoTypes
       ),
-      features: ["altText", "delete", "hashtags", "link", "reconcile"]
+      segments: Int64(PostRules.segments),
+      features: ["altText", "delete", "hashtags", "link", "reconcile", "threads", "video"]
     )
   }
 
@@ -67,7 +71,12 @@ package struct XPlatform: Platform {
 
   package func render(_ post: Post, _ context: PureContext) throws -> Rendering {
     let review = PostRules(try context.capabilities()).review(post)
-    return Rendering(text: review.composition.text, length: review.length, findings: review.findings)
+    return Rendering(
+      text: review.composition.text,
+      length: review.length,
+      segments: review.segments.map { RenderedSegment(text: $0.text, length: $0.length) },
+      findings: review.findings
+    )
   }
 
   // MARK: Publishing
@@ -75,40 +84,57 @@ package struct XPlatform: Platform {
   package func publish(_ post: Post, _ job: JobContext) async throws -> Publication.Published {
     let review = PostRules(try job.account.decodedCapabilities()).review(post)
     if let problem = review.findings.first(where: { $0.severity == .error }) { throw Self.refusal(problem) }
-    var body: [String: JSONLiteral] = [:]
-    if !review.composition.text.isEmpty { body["text"] = .string(review.composition.text) }
-    if !post.media.isEmpty { body["media"] = ["media_ids": .strings(try await upload(post.media, job))] }
-    let answer = try await job.http(rule: "createPost", step: "post", json: .object(body))
-    guard answer.isSuccess, let id = Self.id(in: answer) else { throw AnswerErrors.error(answer, .commit) }
+    // All files first: what cannot be used is found out before anything of a thread is public.
+    var upload = MediaUpload(job)
+    let media = try await upload.run([post.media] + post.segments.map(\.media))
+    var published: [PublishedSegment] = []
+    for (index, text) in review.texts.enumerated() {
+      var body = PostOptions.members(post.options, isFirst: index == 0)
+      if !text.isEmpty { body["text"] = .string(text) }
+      if !media[index].isEmpty { body["media"] = ["media_ids": .strings(media[index])] }
+      if let parent = published.last { body["reply"] = ["in_reply_to_tweet_id": .string(parent.remoteID)] }
+      do {
+        let id = try await create(body, step: Self.step(index), job)
+        published.append(PublishedSegment(remoteID: id, url: Self.publicURL(of: id, by: job.account)))
+      } catch let error as PlatformError where !published.isEmpty && error.kind != .outcomeUnknown {
+        throw Self.partial(published, of: review.texts.count, error)
+      }
+    }
     return Publication.Published(
-      remoteID: id,
-      url: Self.publicURL(of: id, by: job.account),
+      remoteID: published[0].remoteID,
+      url: published[0].url,
+      segments: published.count > 1 ? published : [],
       warnings: review.findings.map(\.message)
     )
   }
 
-  private func upload(_ media: [MediaItem], _ job: JobContext) async throws -> [String] {
-    var ids: [String] = []
-    for (index, item) in media.enumerated() {
-      let category = item.type == "image/gif" ? "tweet_gif" : "tweet_image"
-      let upload = try await job.http(
-        rule: "uploadMedia",
-        step: "upload-\(index + 1)",
-        body: .multipart([
-          .media("media", item), .text("media_category", category), .text("media_type", item.type),
-        ])
-      )
-      guard upload.isSuccess, let id = Self.id(in: upload) else { throw AnswerErrors.error(upload, .media) }
-      ids.append(id)
-      guard let alt = item.alt, !alt.isEmpty else { continue }
-      let description = try await job.http(
-        rule: "describeMedia",
-        step: "describe-\(index + 1)",
-        json: ["id": .string(id), "metadata": ["alt_text": ["text": .string(alt)]]]
-      )
-      guard description.isSuccess else { throw AnswerErrors.error(description, .media) }
+  /// The step of each post of a thread, from 0.
+  private static func step(_ index: Int) -> String { index == 0 ? "post" : "post-\(index + 1)" }
+
+  private func create(_ body: [String: JSONLiteral], step: String, _ job: JobContext) async throws -> String {
+    let answer = try await job.http(rule: "createPost", step: step, json: .object(body))
+    // Where somebody had to look, the host knows the id and there is no body.
+    guard answer.isSuccess, let id = Self.confirmedID(in: answer) ?? Self.id(in: answer) else {
+      throw AnswerErrors.error(answer, .commit)
     }
-    return ids
+    return id
+  }
+
+  private static func partial(
+    _ published: [PublishedSegment],
+    of total: Int,
+    _ error: PlatformError
+  ) -> PartialPublication {
+    PartialPublication(
+      Publication.Partial(
+        remoteID: published[0].remoteID,
+        url: published[0].url,
+        sent: Int64(published.count),
+        total: Int64(total),
+        segments: published,
+        error: error
+      )
+    )
   }
 
   package func delete(_ remoteID: String, _ job: JobContext) async throws {
@@ -125,15 +151,28 @@ package struct XPlatform: Platform {
 
   package func reconcile(_ post: Post, evidence: [Evidence], _ job: JobContext) async throws -> Verdict {
     let commits = evidence.filter { $0.rule == "createPost" }
-    if let known = commits.compactMap(\.remoteID).first {
+    let open = commits.filter { $0.outcome == nil || $0.outcome == "unknown" }
+    if let known = open.compactMap(\.remoteID).first {
       return .found(remoteID: known, url: Self.publicURL(of: known, by: job.account))
     }
     guard Self.isID(job.account.id) else { return .unknown(why: "The account's id is not known.") }
     let review = PostRules(try job.account.decodedCapabilities()).review(post)
-    let sent = commits.compactMap { $0.sentAt.flatMap(WireDate.parse) }.min() ?? job.now
-    let notBefore = Date(timeIntervalSince1970: sent.timeIntervalSince1970 - Self.clockMargin)
-    let wanted = Timeline.Wanted(text: review.composition.text, media: post.media.count, notBefore: notBefore)
-    guard let ids = try await search(for: wanted, long: review.length.count > PostRules.ordinaryLimit, job) else {
+    let media = [post.media] + post.segments.map(\.media)
+    let index = review.texts.indices.first { index in open.contains { $0.step == Self.step(index) } } ?? 0
+    let sent = open.compactMap { $0.sentAt.flatMap(WireDate.parse) }.min() ?? job.now
+    var parent = Timeline.Parent.none
+    if index > 0 {
+      let before = commits.last { $0.step == Self.step(index - 1) && $0.outcome == "accepted" }
+      parent = before?.remoteID.map { .post($0) } ?? .any
+    }
+    let wanted = Timeline.Wanted(
+      text: review.texts[index],
+      media: media[index].count,
+      parent: parent,
+      notBefore: Date(timeIntervalSince1970: sent.timeIntervalSince1970 - Self.clockMargin)
+    )
+    let isLong = WeightedLength.of(review.texts[index]) > PostRules.ordinaryLimit
+    guard let ids = try await search(for: wanted, long: isLong, job) else {
       return .unknown(why: "The timeline is longer than what was searched.")
     }
     switch ids.count {
@@ -150,7 +189,7 @@ package struct XPlatform: Platform {
       "exclude": "retweets",
       "max_results": "100",
       "start_time": WireDate.text(wanted.notBefore),
-      "tweet.fields": "attachments,created_at,entities" + (long ? ",note_tweet" : ""),
+      "tweet.fields": "attachments,created_at,entities,referenced_tweets" + (long ? ",note_tweet" : ""),
     ]
     for number in 1...Self.maximumPages {
       let answer = try await job.http(
@@ -174,11 +213,16 @@ package struct XPlatform: Platform {
   // MARK: Small parts
 
   private static func refusal(_ finding: Finding) -> PlatformError {
-    let kind: ErrorKind = finding.field.hasPrefix("media") ? .mediaRejected : .contentRejected
+    let isMedia = finding.field.hasPrefix("media") || finding.field.contains("].media")
+    let kind: ErrorKind = isMedia ? .mediaRejected : .contentRejected
     return PlatformError(kind, finding.message, field: finding.field)
   }
 
-  private static func id(in answer: HTTPAnswer) -> String? {
+  private static func confirmedID(in answer: HTTPAnswer) -> String? {
+    answer.remoteID.flatMap { isID($0) ? $0 : nil }
+  }
+
+  static func id(in answer: HTTPAnswer) -> String? {
     // An id of another type is as good as none: the caller then treats the answer as unreadable.
     guard let id = try? answer.json?.pointer("/data/id")?.string(), isID(id) else { return nil }
     return id

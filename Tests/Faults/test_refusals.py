@@ -7,14 +7,13 @@ test that shows the sandbox refusing it. Nothing may be published by a refused d
 import http.client
 import json
 import re
-import struct
 import threading
 import time
 import uuid
-import zlib
 
 import pytest
 from adapter import Adapter, AdapterError
+from media import gif, mp4, png, upload
 from rostrum import HTTP, ROOT, Host, Refused, Sandbox, eventually
 
 LISTED = [
@@ -55,8 +54,8 @@ LISTED = [
     "zero credits",
 ]
 
-NO_THREADS = "The adapter publishes single posts: it sends no reply, no quote and no poll."
-NO_PARTS = "The adapter uploads pictures in one request."
+NO_THREADS = "The adapter answers to nothing but its own posts, and sends no quote and no poll."
+NO_PARTS = "The adapter cuts files into parts itself."
 NO_SIGN_IN = "Tokens are entered by hand; neither host nor sandbox signs anybody in yet."
 
 OUT_OF_REACH = {
@@ -90,36 +89,6 @@ class Row:
 
     def __repr__(self):
         return f"{self.refusal}: {self.how} ({self.stage})"
-
-
-# MARK: Pictures and films
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(seed):
-    """One pixel; the seed makes it another file."""
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    color = bytes([seed & 255, seed >> 8 & 255, seed >> 16 & 255])
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + color)) + chunk(b"IEND", b"")
-    )
-
-
-def gif(seed):
-    return (
-        b"GIF89a\x01\0\x01\0\x80\0\0" + bytes([seed & 255] * 6)
-        + b"!\xf9\x04\0\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"
-    )
-
-
-def mp4(seconds):
-    """A film without pictures: what matters is the length in its header."""
-    movie = struct.pack(">4I", 0, 0, 0, 1000) + struct.pack(">I", seconds * 1000) + bytes(80)
-    header = struct.pack(">I", len(movie) + 8) + b"mvhd" + movie
-    return b"\0\0\0\x14ftypisom\0\0\x02\0isom" + struct.pack(">I", len(header) + 8) + b"moov" + header
 
 
 # MARK: The system
@@ -175,12 +144,7 @@ class Stage:
 
     def picture(self, make=png, alt=""):
         self.number += 1000
-        query = f"siteId={self.host.site}" + (f"&alt={alt}" if alt else "")
-        data = make(self.number)
-        kind = "image/png" if make is png else "image/gif"
-        status, _, answer = self.host.http.raw("POST", f"/api/media?{query}", data, {"Content-Type": kind})
-        assert status == 201, answer
-        return {"mediaId": json.loads(answer)["data"]["id"]}
+        return upload(self.host, make(self.number), alt)
 
     def post(self, **more):
         self.number += 1000
@@ -368,7 +332,7 @@ def delete_foreign(stage):
 MEDIA = ("mediaRejected", "userFix", "Your media IDs are invalid.")
 FORBIDDEN = ("notPermitted", "never", "You are not permitted to perform this action.")
 RIGHTS = "tweet.write"
-AGAIN = "uploads the picture anew"
+AGAIN = "uploads it anew"
 
 ROWS = [
     Row("missing or unknown bearer", "never valid", "connect", lambda s: s.account(tokens=[{"token": "other"}]),
@@ -390,7 +354,7 @@ ROWS = [
     Row("each missing scope", "a suspended account looks the same", "send", suspend, *FORBIDDEN, status=403,
         advice="suspended"),
     Row("empty text without media", "only white space", "dispatch", lambda s: {"title": " "},
-        "empty", "userFix", "needs a text or a picture"),
+        "empty", "userFix", "needs a text, a picture or a video"),
     Row("text over 280", "281", "dispatch", lambda s: s.post(excerpt="x" * 281), "tooLong", "userFix", "longer than X"),
     Row("text over 280", "Premium ended since", "send", lose_premium,
         "contentRejected", "userFix", "too long", status=400),

@@ -27,7 +27,8 @@ import plugin_x
     }
     #expect(
       classes == [
-        "me": "read", "uploadMedia": "prepare", "describeMedia": "prepare", "createPost": "commit",
+        "me": "read", "uploadMedia": "prepare", "initializeUpload": "prepare", "appendUpload": "prepare",
+        "finalizeUpload": "prepare", "uploadStatus": "read", "describeMedia": "prepare", "createPost": "commit",
         "timeline": "read", "deletePost": "commit",
       ]
     )

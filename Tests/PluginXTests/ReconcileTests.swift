@@ -131,6 +131,38 @@ import plugin_x
     #expect(requests.isEmpty)
   }
 
+  private func reply(to id: String) -> String {
+    #","referenced_tweets":[{"type":"quoted","id":"7"},{"type":"replied_to","id":""# + id + #""}]"#
+  }
+
+  @Test func aPostOfAThreadIsFoundBelowTheOneBefore() async throws {
+    let thread = Post(text: "one", segments: [PostSegment(text: "two"), PostSegment(text: "three")])
+    var (first, second) = (sent, sent)
+    (first.outcome, first.remoteID) = ("accepted", "10")
+    second.step = "post-2"
+    let entries = [
+      entry("12", "two", reply(to: "9")), entry("11", "two", reply(to: "10")), entry("13", "two"),
+      entry("10", "one"),
+    ]
+    let found = try await verdict(thread, [page(entries)], evidence: [first, second]).0
+    #expect(found == .found(remoteID: "11", url: "https://x.com/ann/status/11"))
+    let absent = try await verdict(thread, [page([entries[0], entries[2], entries[3]])], evidence: [first, second]).0
+    #expect(absent == .absent)
+    // Without the id of the post before, any answer with the text may be it.
+    first.remoteID = nil
+    guard case .unknown = try await verdict(thread, [page(entries)], evidence: [first, second]).0 else {
+      Issue.record("not unknown")
+      return
+    }
+  }
+
+  @Test func theFirstPostOfAThreadAnswersToNothing() async throws {
+    let thread = Post(text: "one", segments: [PostSegment(text: "two")])
+    let (verdict, requests) = try await verdict(thread, [page([entry("9", "one", reply(to: "8"))])])
+    #expect(verdict == .absent)
+    #expect(requests.first?.query["tweet.fields"]?.contains("referenced_tweets") == true)
+  }
+
   @Test func anAccountWithoutAnIDIsUnknown() async throws {
     guard case .unknown = try await verdict(Post(text: "a"), [], account: Account(id: "", name: "n")).0 else {
       Issue.record("not unknown")

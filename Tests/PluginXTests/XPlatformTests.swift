@@ -102,8 +102,8 @@ import plugin_x
     await #expect { try await host.publish(Post(text: ""), account, job: job) } throws: {
       ($0 as? PlatformError)?.kind == .contentRejected && ($0 as? PlatformError)?.field == "text"
     }
-    let video = MediaItem(handle: "m", type: "video/mp4", bytes: 1)
-    await #expect { try await host.publish(Post(text: "a", media: [video]), account, job: job) } throws: {
+    let film = MediaItem(handle: "m", type: "video/x-matroska", bytes: 1)
+    await #expect { try await host.publish(Post(text: "a", media: [film]), account, job: job) } throws: {
       ($0 as? PlatformError)?.kind == .mediaRejected
     }
     await #expect { try await host.delete("../1", account, job: job) } throws: {

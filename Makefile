@@ -4,7 +4,7 @@ PYTHON_ENV := .build/python
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE_FLAGS := -c release $(SWIFT_FLAGS)
 
-.PHONY: demo test build release packages lint sanitize soak bench coverage clean help
+.PHONY: demo test build release packages lint sanitize soak evidence bench coverage clean help
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ sanitize: packages ## The Swift tests under the thread and address sanitizers
 
 soak: release ## The long forms of the fault tests
 	@.ci/test --long
+
+evidence: packages ## The kill matrix; writes its table to docs/evidence
+	@.ci/test --evidence
 
 bench: release ## One JSON object a line; ratios inside one run
 	@.ci/bench

@@ -198,8 +198,10 @@ final class DeliveryJournal: EffectJournal {
         ["delivery": .int(owner.delivery), "rule": LogValue(record.rule)]
       )
     }
+    CrashPoint.beforeStore.pass(record.effectClass)
     await store(effect, age: age)
     state.withLock { $0.journal.ended(record) }
+    CrashPoint.beforeAnswer.pass(record.effectClass)
   }
 
   /// Makes an outcome durable: in the database, or while that is away in the spool.
@@ -281,6 +283,7 @@ final class DeliveryJournal: EffectJournal {
       state.tickets[state.nextTicket] = (record.key, nonce, sealer)
       return state.nextTicket
     }
+    CrashPoint.beforeSend.pass(record.effectClass)
     return .send(EffectTicket(number: number, sendBefore: tools.sendDeadline()))
   }
 

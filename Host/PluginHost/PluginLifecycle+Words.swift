@@ -94,3 +94,12 @@ extension PluginLifecycle {
     var lastEnd: Instant?
   }
 }
+
+extension PluginLifecycle.State {
+  var hasNoProcess: Bool {
+    switch self {
+    case .stopped, .backingOff, .quarantined, .closed: true
+    case .starting, .running, .ending, .stopping: false
+    }
+  }
+}

@@ -24,26 +24,26 @@ struct PluginLifecycle {
   /// What a caller is told of a quarantine without an end.
   static let longQuarantine = Duration.seconds(3_600)
 
-  private(set) var state = State.stopped
+  var state = State.stopped
   private(set) var incarnation = 0
-  private(set) var lastExit: String?
-  private(set) var isRetired = false
+  var lastExit: String?
+  var isRetired = false
   private let startLimit: Duration
   private let idleStop: Duration
-  private var policy = RestartPolicy()
-  private var isWanted = false
-  private var isDraining = false
-  private var isDismissed = false
-  private var isClosing = false
-  private var hasExited = false
-  private var hasOutputEnded = false
-  private var wasAsked = false
-  private var fault: PluginStopReason?
-  private var exit: ExitStatus?
-  private var condemned: PluginStopReason?
-  private var runStart: Instant?
-  private var timer = 0
-  private var idleTimer = 0
+  var policy = RestartPolicy()
+  var isWanted = false
+  var isDraining = false
+  var isDismissed = false
+  var isClosing = false
+  var hasExited = false
+  var hasOutputEnded = false
+  var wasAsked = false
+  var fault: PluginStopReason?
+  var exit: ExitStatus?
+  var condemned: PluginStopReason?
+  var runStart: Instant?
+  var timer = 0
+  var idleTimer = 0
 
   /// - Parameters:
   ///   - startLimit: The longest time from the start of the process to its handshake.
@@ -82,7 +82,7 @@ struct PluginLifecycle {
     }
   }
 
-  private var isRunning: Bool {
+  var isRunning: Bool {
     if case .running = state { true } else { false }
   }
 
@@ -129,11 +129,11 @@ struct PluginLifecycle {
     }
   }
 
-  private static func refusal(_ reason: PluginStopReason, until: Instant?, now: Instant) -> PluginFailure {
+  static func refusal(_ reason: PluginStopReason, until: Instant?, now: Instant) -> PluginFailure {
     .quarantined("\(reason)", retryAfter: until.map { max(now.duration(to: $0), .zero) } ?? longQuarantine)
   }
 
-  private mutating func spawn(_ now: Instant) -> [Action] {
+  mutating func spawn(_ now: Instant) -> [Action] {
     state = .starting
     incarnation += 1
     hasExited = false
@@ -145,24 +145,24 @@ struct PluginLifecycle {
     return [.spawn, setTimer(now + startLimit)]
   }
 
-  private mutating func setTimer(_ instant: Instant) -> Action {
+  mutating func setTimer(_ instant: Instant) -> Action {
     timer += 1
     return .setTimer(timer, at: instant)
   }
 
-  private mutating func nextIdleTimer(_ instant: Instant) -> Action {
+  mutating func nextIdleTimer(_ instant: Instant) -> Action {
     idleTimer += 1
     return .setIdleTimer(idleTimer, at: instant)
   }
 
-  private mutating func spawnFailed(_ reason: PluginStopReason, now: Instant, jitter: Double) -> [Action] {
+  mutating func spawnFailed(_ reason: PluginStopReason, now: Instant, jitter: Double) -> [Action] {
     hasExited = true
     hasOutputEnded = true
     fault = fault ?? reason
     return gone(now: now, calls: Calls(), jitter: jitter)
   }
 
-  private mutating func ready(_ now: Instant) -> [Action] {
+  mutating func ready(_ now: Instant) -> [Action] {
     guard case .starting = state else { return [] }
     state = .running(since: now)
     runStart = now
@@ -173,145 +173,7 @@ struct PluginLifecycle {
     return [.admit, nextIdleTimer(now + idleLimit)] + drain
   }
 
-  private var idleLimit: Duration { isRetired ? min(idleStop, Self.retiredIdle) : idleStop }
-
-  // MARK: Ending by itself
-
-  private mutating func faulted(_ reason: PluginStopReason) -> [Action] {
-    guard fault == nil else { return [] }
-    switch state {
-    case .starting:
-      fault = reason
-      state = .ending
-      timer += 1
-      return [.kill]
-    case .running, .stopping(.drain):
-      fault = reason
-      state = .ending
-      timer += 1
-      return [.failCalls(reason), .kill]
-    case .ending where !wasAsked:
-      // The process ended before its last words were read; what they say is the better reason.
-      fault = reason
-      return runStart == nil ? [.kill] : [.failCalls(reason), .kill]
-    case .stopped, .ending, .stopping, .backingOff, .quarantined, .closed:
-      return []
-    }
-  }
-
-  private mutating func outputEnded(now: Instant, calls: Calls, jitter: Double) -> [Action] {
-    guard !hasOutputEnded else { return [] }
-    hasOutputEnded = true
-    let actions: [Action] = [.failCalls(endReason)]
-    if hasExited { return actions + gone(now: now, calls: calls, jitter: jitter) }
-    switch state {
-    case .starting, .running:
-      // A process that dies closes its output a moment before its exit is seen; the exit is the better reason.
-      state = .ending
-      return actions + [setTimer(now + Self.outputGrace)]
-    case .stopped, .ending, .stopping, .backingOff, .quarantined, .closed:
-      return actions
-    }
-  }
-
-  private mutating func inputClosed(_ now: Instant) -> [Action] {
-    guard isRunning else { return [] }
-    state = .ending
-    return [setTimer(now + Self.outputGrace)]
-  }
-
-  private mutating func exited(_ status: ExitStatus, now: Instant, calls: Calls, jitter: Double) -> [Action] {
-    guard !hasExited else { return [] }
-    hasExited = true
-    exit = status
-    if hasOutputEnded { return gone(now: now, calls: calls, jitter: jitter) }
-    switch state {
-    case .starting, .running: state = .ending
-    case .stopped, .ending, .stopping, .backingOff, .quarantined, .closed: break
-    }
-    return []
-  }
-
-  /// Why the process ended or ends, as far as that is known.
-  private var endReason: PluginStopReason {
-    if let fault { return fault }
-    if wasAsked { return .asked }
-    guard let exit else { return .outputEnded }
-    switch exit {
-    // KILL, TERM, INT, HUP: none of them comes from inside, and the host's own are asked or have a fault.
-    case .signaled(let number) where [1, 2, 9, 15].contains(number): return .killedFromOutside(number)
-    case .signaled(let number): return runStart == nil ? .startFailed("it ended with \(exit)") : .signaled(number)
-    case .exited(let code): return runStart == nil ? .startFailed("it ended with \(exit)") : .exited(code: code)
-    }
-  }
-
-  private var exitText: String {
-    let reason = endReason
-    guard let exit else { return "\(reason)" }
-    switch reason {
-    case .asked, .exited, .signaled, .killedFromOutside: return "\(exit)"
-    default: return "\(reason) (\(exit))"
-    }
-  }
-
-  /// The process is gone: waits, starts the next one or closes.
-  private mutating func gone(now: Instant, calls: Calls, jitter: Double) -> [Action] {
-    timer += 1
-    idleTimer += 1
-    let reason = endReason
-    lastExit = exitText
-    var actions: [Action] = [.reportEnd(reason)]
-    if isDraining {
-      isDraining = false
-      actions.append(.reportDrained)
-    }
-    if isClosing || isDismissed {
-      state = .closed
-      isWanted = false
-      return actions + [.refuse(.shuttingDown), .close]
-    }
-    let run = runStart.map { $0.duration(to: now) } ?? .zero
-    let wasOnTrial = policy.isOnTrial
-    let decision = policy.noteEnd(
-      reason,
-      afterRun: run,
-      answeredCalls: calls.answered,
-      now: now,
-      jitter: jitter
-    )
-    if let condemned { return actions + quarantine(condemned, until: nil, now: now) }
-    switch decision {
-    case .quarantine(let length):
-      return actions + quarantine(reason, until: now + length, now: now)
-    case .restart(let delay):
-      if wasOnTrial, !policy.isOnTrial { actions.append(.reportRelease) }
-      return actions + restart(after: delay, now: now)
-    }
-  }
-
-  private mutating func restart(after delay: Duration, now: Instant) -> [Action] {
-    state = delay > .zero ? .backingOff(until: now + delay) : .stopped
-    guard isWanted else { return [] }
-    if case .startTimedOut(let reason) = endReason {
-      // Whoever waited has waited long enough; the next caller tries anew.
-      isWanted = false
-      return [.refuse(.startFailed(reason))]
-    }
-    if delay > Self.longestWait {
-      isWanted = false
-      return [.refuse(.backingOff(retryAfter: delay))]
-    }
-    return delay > .zero ? [setTimer(now + delay)] : spawn(now)
-  }
-
-  private mutating func quarantine(_ reason: PluginStopReason, until: Instant?, now: Instant) -> [Action] {
-    state = .quarantined(reason, until: until)
-    isWanted = false
-    return [
-      .reportQuarantine(reason, exit: exit.map { "\($0)" }, until: until),
-      .refuse(Self.refusal(reason, until: until, now: now)),
-    ]
-  }
+  var idleLimit: Duration { isRetired ? min(idleStop, Self.retiredIdle) : idleStop }
 
   private mutating func timerFired(_ now: Instant) -> [Action] {
     switch state {
@@ -335,97 +197,6 @@ struct PluginLifecycle {
       state = .stopping(.kill)
       return [.kill]
     case .stopped, .running, .stopping(.kill), .backingOff, .quarantined, .closed:
-      return []
-    }
-  }
-
-  // MARK: Ending on request
-
-  private mutating func idleTimerFired(_ now: Instant, _ calls: Calls) -> [Action] {
-    guard case .running(let since) = state else { return [] }
-    if calls.open > 0 { return [nextIdleTimer(now + idleLimit)] }
-    let end = max(since, calls.lastEnd ?? since) + idleLimit
-    return end > now ? [nextIdleTimer(end)] : [.seal]
-  }
-
-  private mutating func retire(_ now: Instant) -> [Action] {
-    isRetired = true
-    switch state {
-    case .running:
-      guard !isDraining else { return [] }
-      isDraining = true
-      return [setTimer(now + Self.longestDrain), .seal]
-    case .starting, .ending, .stopping:
-      isDraining = true
-      return []
-    case .stopped, .backingOff, .quarantined:
-      guard isDismissed else { return [.reportDrained] }
-      timer += 1
-      state = .closed
-      return [.reportDrained, .refuse(.shuttingDown), .close]
-    case .closed:
-      return []
-    }
-  }
-
-  private mutating func sealed(_ now: Instant) -> [Action] {
-    guard isRunning else { return [] }
-    wasAsked = true
-    guard isDraining else { return stopByInput(now) }
-    state = .stopping(.drain)
-    return [.sayDrain, setTimer(now + Self.drainGrace)]
-  }
-
-  private mutating func stopByInput(_ now: Instant) -> [Action] {
-    wasAsked = true
-    state = .stopping(.input)
-    return [.sayShutdown, .closeInput, setTimer(now + Self.inputGrace)]
-  }
-
-  private mutating func condemn(_ reason: PluginStopReason) -> [Action] {
-    condemned = reason
-    switch state {
-    case .stopped, .backingOff, .quarantined:
-      timer += 1
-      let refusal = Self.longQuarantine
-      state = .quarantined(reason, until: nil)
-      isWanted = false
-      return [
-        .reportQuarantine(reason, exit: exit.map { "\($0)" }, until: nil),
-        .refuse(.quarantined("\(reason)", retryAfter: refusal)),
-      ]
-    case .starting, .running, .stopping(.drain):
-      return faulted(reason)
-    case .ending, .stopping, .closed:
-      return []
-    }
-  }
-
-  private mutating func release() -> [Action] {
-    condemned = nil
-    policy.reset()
-    guard case .quarantined = state else { return [] }
-    state = .stopped
-    return [.reportRelease]
-  }
-
-  private mutating func shutdown(_ now: Instant) -> [Action] {
-    guard !isClosing else { return [] }
-    isClosing = true
-    switch state {
-    case .stopped, .backingOff, .quarantined:
-      timer += 1
-      state = .closed
-      return [.refuse(.shuttingDown), .close]
-    case .starting:
-      wasAsked = true
-      state = .stopping(.kill)
-      return [.refuse(.shuttingDown), .kill]
-    case .running, .stopping(.drain):
-      return stopByInput(now)
-    case .ending:
-      return [.refuse(.shuttingDown)]
-    case .stopping, .closed:
       return []
     }
   }

@@ -22,7 +22,7 @@ final class PluginProcess: Sendable {
   }
 
   /// A request that belongs to no call.
-  private enum Control {
+  enum Control {
     case health
     case probe(@Sendable (_ problem: String?) -> Void)
     case drain
@@ -38,7 +38,7 @@ final class PluginProcess: Sendable {
     case failed(PluginFailure)
   }
 
-  private struct State {
+  struct State {
     var table = CallTable<PluginCall>()
     var isOpen = false
     var controls: [Int64: Control] = [:]
@@ -61,13 +61,13 @@ final class PluginProcess: Sendable {
   let wakeRead: OwnedDescriptor
   private let wakeWrite: OwnedDescriptor
   private let inFlight: Int
-  private let numbers: CallNumbers
+  let numbers: CallNumbers
   private let frames: FrameLog
   private let counters: PluginCounters
-  private let report: @Sendable (Report) -> Void
-  private let state = Mutex(State())
-  private let errorStream = Mutex(ErrorStream())
-  private let childHasExited = Atomic(false)
+  let report: @Sendable (Report) -> Void
+  let state = Mutex(State())
+  let errorStream = Mutex(ErrorStream())
+  let childHasExited = Atomic(false)
 
   /// Takes over the pipes of the child.
   init(
@@ -199,44 +199,6 @@ final class PluginProcess: Sendable {
     }
   }
 
-  // MARK: Requests that belong to no call
-
-  /// Asks whether the plugin lives; `report` is called once, with what is wrong or nil.
-  func probe(within limit: Duration, report: @escaping @Sendable (_ problem: String?) -> Void) {
-    let number = ask(.probe(report), CheckHealthRequest.method, CheckHealthRequest())
-    let delay = Double(limit.wholeMilliseconds) / 1_000
-    DispatchQueue.global().asyncAfter(deadline: .now() + delay) { @Sendable [weak self] in
-      guard let self, self.state.withLock({ $0.controls.removeValue(forKey: number) }) != nil else { return }
-      report("it did not answer health/check within \(limit)")
-    }
-  }
-
-  func sayDrain() {
-    _ = ask(.drain, DrainRequest.method, DrainRequest())
-  }
-
-  func sayShutdown() {
-    _ = ask(.shutdown, ShutdownRequest.method, ShutdownRequest())
-  }
-
-  private func ask(_ control: Control, _ method: String, _ params: some WireValue) -> Int64 {
-    let number = numbers.next()
-    state.withLock { $0.controls[number] = control }
-    send(Frame.request(id: number, method: method, params: params))
-    return number
-  }
-
-  /// Takes an answer that belongs to no call; false when it is none.
-  func takeControl(_ number: Int64, error: ProtocolError?) -> Bool {
-    guard let control = state.withLock({ $0.controls.removeValue(forKey: number) }) else { return false }
-    switch control {
-    case .health, .shutdown: break
-    case .probe(let report): report(error.map { "it answered health/check with an error: \($0)" })
-    case .drain: report(.drained)
-    }
-    return true
-  }
-
   // MARK: Requests of the plugin
 
   func answer(_ id: Int64, result: RawJSON) {
@@ -273,108 +235,11 @@ final class PluginProcess: Sendable {
     send(Frame.notification(method: CancelNotification.method, params: CancelNotification(id: number)))
   }
 
-  // MARK: For the reader's thread
-
-  func route(request id: Int64, call: String, bytes: Int) -> CallTable<PluginCall>.Routed {
-    state.withLock { $0.table.route(request: id, call: call, bytes: bytes) }
-  }
-
-  func takeAnswered(_ number: Int64) -> CallTable<PluginCall>.Answered {
-    let (answered, isIdle) = state.withLock { state in
-      let answered = state.table.answer(number)
-      guard case .open = answered else { return (answered, false) }
-      return (answered, Self.noteEnd(in: &state))
-    }
-    if isIdle { report(.idle) }
-    return answered
-  }
-
-  /// What a look at the clock found.
-  struct Due {
-    var expiries: [CallTable<PluginCall>.Expiry] = []
-    var fault: PluginStopReason?
-    /// Whether the plugin is to be asked for its health.
-    var mustAsk = false
-    /// When to look again.
-    var alarm: Instant?
-  }
-
-  /// Finds out what is due.
-  func expire(now: Instant) -> Due {
-    let (due, isIdle) = state.withLock { state in
-      var due = Due(fault: state.fault)
-      var isIdle = false
-      if let alarm = state.alarm, alarm <= now {
-        due.expiries = state.table.expire(now: now)
-        state.alarm = state.table.nextExpiry
-        if state.table.isStuck {
-          due.fault = .deadlinesMissed("it left \(CallTable<PluginCall>.stuckCalls) calls unanswered past their time")
-        }
-        isIdle = due.expiries.contains(where: \.isEnd) && Self.noteEnd(in: &state)
-      }
-      due.alarm = state.alarm
-      let owes = state.isOpen && state.table.count > 0 && !state.table.hasOpenRequests
-      switch state.health?.step(owes: owes, now: now) {
-      case .ask:
-        due.mustAsk = true
-        due.alarm = Self.earlier(due.alarm, now + HealthWatch.patience)
-      case .look(let at?): due.alarm = Self.earlier(due.alarm, at)
-      case .hung: due.fault = due.fault ?? .unresponsive("it did not answer health/check")
-      case .look(nil), nil: break
-      }
-      state.nextLook = due.alarm
-      return (due, isIdle)
-    }
-    if due.mustAsk { _ = ask(.health, CheckHealthRequest.method, CheckHealthRequest()) }
-    if isIdle { report(.idle) }
-    return due
-  }
-
-  /// The plugin wrote something.
-  func noteSign(_ now: Instant) {
-    state.withLock { $0.health?.noteSign(now) }
-  }
-
-  /// - Returns: Whether the process has become idle and that is to be told.
-  private static func noteEnd(in state: inout State) -> Bool {
-    guard state.table.count == 0 else { return false }
-    state.lastEnd = .now
-    defer { state.reportsIdle = false }
-    return state.reportsIdle
-  }
-
-  private static func earlier(_ alarm: Instant?, _ instant: Instant) -> Instant {
-    alarm.map { min($0, instant) } ?? instant
-  }
-
-  /// Whether the child was reaped, so that its output ends with what the pipe holds now.
-  var hasExited: Bool { childHasExited.load(ordering: .acquiring) }
-
-  func noteExit() {
-    childHasExited.store(true, ordering: .releasing)
-    wake()
-  }
-
-  /// The last lines of standard error.
-  var lastErrorLines: [String] {
-    errorStream.withLock { $0.lastLines }
-  }
-
-  /// Takes bytes of standard error.
-  func consumeError(_ bytes: ArraySlice<UInt8>, wanted: Int) -> (lines: [String], more: Int) {
-    errorStream.withLock { $0.consume(bytes, wanted: wanted) }
-  }
-
-  /// Ends standard error; returns the line that had no end.
-  func finishErrors() -> String? {
-    errorStream.withLock { $0.finish() }
-  }
-
-  private func wake() {
+  func wake() {
     Self.wake(wakeWrite)
   }
 
-  private static func wake(_ pipe: OwnedDescriptor) {
+  static func wake(_ pipe: OwnedDescriptor) {
     // A full pipe is a wake-up that is on its way already.
     _ = pipe.write([1])
   }
@@ -400,15 +265,5 @@ private struct Whole: WireValue {
 
   func write(to writer: inout JSONWriter) {
     writer.raw(json)
-  }
-}
-
-extension Duration {
-  /// Milliseconds, rounded down, from 0 to a hundred years.
-  var wholeMilliseconds: Int64 {
-    let limit: Int64 = 3_155_760_000_000
-    let (milliseconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1_000)
-    guard !overflow else { return components.seconds < 0 ? 0 : limit }
-    return min(max(milliseconds + components.attoseconds / 1_000_000_000_000_000, 0), limit)
   }
 }

@@ -65,3 +65,17 @@ package struct PluginStatus: Sendable, Equatable {
   /// All versions that are there, the current one first.
   package let versions: [Version]
 }
+
+extension PluginStatus.State {
+  init(_ state: PluginLifecycle.State) {
+    self =
+      switch state {
+      case .stopped, .closed: .stopped
+      case .starting: .starting
+      case .running: .running
+      case .ending, .stopping: .stopping
+      case .backingOff: .backingOff
+      case .quarantined: .quarantined
+      }
+  }
+}

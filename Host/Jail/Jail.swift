@@ -35,6 +35,9 @@ package final class Jail: Sendable {
   /// The tier that programs run in.
   package var tier: JailTier { report.tier }
 
+  /// Whether the launcher stays as the parent of the program.
+  var usesNamespaces: Bool { letter == "a" }
+
   /// How the launcher is to be started for a program. Its standard streams are pipes.
   ///
   /// Reads the head of the program; blocking.

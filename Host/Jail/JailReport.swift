@@ -20,7 +20,7 @@ package struct JailReport: Sendable, Equatable {
   package enum Limiting: Sendable, Equatable {
     /// By control groups below this folder.
     case controlGroups(String)
-    /// By looking at each process every second, because of this.
+    /// By looking at each process again and again, because of this.
     case watching(String)
   }
 

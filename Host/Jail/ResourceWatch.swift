@@ -2,9 +2,10 @@ internal import Dispatch
 internal import Glibc
 internal import Logging
 package import Processes
+internal import Synchronization
 
 extension Jail {
-  /// Watches what a started program uses, until it has ended or the closure that is returned is called.
+  /// Watches what a started program uses, until it has ended or the watch is stopped.
   ///
   /// - Parameter onExceeded: Called at most once, on a queue of the watch; it must end the process. Where control groups
   ///   limit memory it may be called just after the end, because the kernel was first.
@@ -12,35 +13,36 @@ extension Jail {
     _ child: ChildProcess,
     limits: JailLimits,
     onExceeded: @escaping @Sendable (ResourceKill) -> Void
-  ) -> @Sendable () -> Void {
-    watch.add(child, limits: limits, groups: groups, onExceeded: onExceeded)
+  ) -> WatchedProcess {
+    watch.add(child, limits: limits, launcherStays: usesNamespaces, groups: groups, onExceeded: onExceeded)
   }
 }
 
-/// Looks at all running plugins once a second, while there are any. State belongs to its queue.
+/// Looks at all running plugins from time to time, while there are any. State belongs to its queue.
 final class ResourceWatch: Sendable {
-  private static let interval = DispatchTimeInterval.seconds(1)
-
-  /// One process of a plugin and its open files of the kernel, which answer for this process alone.
-  private struct Process {
-    let memory: OwnedDescriptor
-    let times: OwnedDescriptor
-  }
+  typealias Instant = ContinuousClock.Instant
 
   private struct Entry {
     let child: ChildProcess
     let onExceeded: @Sendable (ResourceKill) -> Void
     let groups: ControlGroups?
+    let handle: WatchedProcess
     var policy: ResourcePolicy
+    var figures: ProcessFigures
+    var nextLook: Instant
+    /// A look so much before its time does no harm: plugins that wait are looked at together.
+    var margin: Duration = .zero
     /// The folder of its control group, once it has entered it.
     var home: String?
-    var processes: [Int32: Process] = [:]
   }
 
   private final class State {
     var entries: [Int: Entry] = [:]
     var next = 0
     var timer: (any DispatchSourceTimer)?
+    /// When the timer fires.
+    var alarm: Instant?
+    var buffer = [UInt8](repeating: 0, count: 4_096)
   }
 
   private let queue = DispatchQueue(label: "resource-watch")
@@ -61,20 +63,26 @@ final class ResourceWatch: Sendable {
   func add(
     _ child: ChildProcess,
     limits: JailLimits,
+    launcherStays: Bool,
     groups: ControlGroups?,
     onExceeded: @escaping @Sendable (ResourceKill) -> Void
-  ) -> @Sendable () -> Void {
-    let number = queue.sync { () -> Int in
+  ) -> WatchedProcess {
+    let (number, handle) = queue.sync { () -> (Int, WatchedProcess) in
       let state = unsafe self.state
       state.next += 1
+      let now = Instant.now
+      let handle = WatchedProcess(number: state.next, watch: self)
       state.entries[state.next] = Entry(
         child: child,
         onExceeded: onExceeded,
         groups: groups,
-        policy: ResourcePolicy(limits: limits)
+        handle: handle,
+        policy: ResourcePolicy(limits: limits, start: now),
+        figures: ProcessFigures(of: child.pid, launcherStays: launcherStays),
+        nextLook: now + ResourcePolicy.alertPause
       )
-      startTimer()
-      return state.next
+      setTimer(now)
+      return (state.next, handle)
     }
     records?.note(child.pid)
     child.onExit { [self] _ in
@@ -86,94 +94,87 @@ final class ResourceWatch: Sendable {
         if kills > 0 { onExceeded(.outOfMemory(limitMiB: limits.memoryMiB)) }
       }
     }
-    return { [self] in queue.async { self.remove(number) } }
+    return handle
   }
 
-  @discardableResult
+  func end(_ number: Int) {
+    queue.async { _ = self.remove(number) }
+  }
+
+  /// The process has work and was looked at seldom.
+  func lookSoon(_ number: Int) {
+    queue.async { [self] in
+      let state = unsafe self.state
+      let now = Instant.now
+      let soon = now + ResourcePolicy.alertPause
+      guard let entry = state.entries[number], entry.nextLook > soon else { return }
+      state.entries[number]?.nextLook = soon
+      state.entries[number]?.margin = .zero
+      setTimer(now)
+    }
+  }
+
   private func remove(_ number: Int) -> Entry? {
     let state = unsafe self.state
     let entry = state.entries.removeValue(forKey: number)
     if state.entries.isEmpty {
       state.timer?.cancel()
       state.timer = nil
+      state.alarm = nil
     }
     return entry
   }
 
-  private func startTimer() {
+  /// Lets the timer fire at the earliest look.
+  private func setTimer(_ now: Instant) {
     let state = unsafe self.state
-    guard state.timer == nil else { return }
+    guard let earliest = state.entries.values.lazy.map(\.nextLook).min(), earliest != state.alarm else { return }
+    let timer = state.timer ?? makeTimer()
+    state.timer = timer
+    state.alarm = earliest
+    let wait = max(0, now.duration(to: earliest) / .milliseconds(1))
+    timer.schedule(deadline: .now() + .milliseconds(Int(wait.rounded(.up))), leeway: .milliseconds(wait > 500 ? 50 : 2))
+  }
+
+  private func makeTimer() -> any DispatchSourceTimer {
     let timer = DispatchSource.makeTimerSource(queue: queue)
-    timer.schedule(deadline: .now() + Self.interval, repeating: Self.interval, leeway: .milliseconds(100))
     timer.setEventHandler { [weak self] in self?.look() }
     timer.resume()
-    state.timer = timer
+    return timer
   }
 
   private func look() {
     let state = unsafe self.state
-    let now = ContinuousClock.now
-    for (number, var entry) in state.entries {
-      let sample = Self.sample(&entry)
-      if entry.home == nil { entry.home = entry.groups?.folder(of: entry.child.pid) }
-      let verdict = entry.policy.judge(sample, at: now)
+    state.alarm = nil
+    let now = Instant.now
+    for number in Array(state.entries.keys) {
+      guard var entry = state.entries.removeValue(forKey: number) else { continue }
+      let verdict = entry.nextLook <= now + entry.margin ? judge(&entry, now, &state.buffer) : nil
       state.entries[number] = entry
       guard let verdict else { continue }
       logger.warning("A plugin uses too much", ["pid": "\(entry.child.pid)", "reason": "\(verdict)"])
-      remove(number)
+      _ = remove(number)
       entry.onExceeded(verdict)
     }
+    setTimer(now)
   }
 
-  /// Sums up the child and its own children: in namespaces the plugin is a child of the launcher.
-  private static func sample(_ entry: inout Entry) -> ResourceSample {
-    let root = entry.child.pid
-    let children = SmallFile.read("/proc/\(root)/task/\(root)/children") ?? ""
-    let pids = Set([root] + children.split(separator: " ").compactMap { Int32($0) })
-    entry.processes = entry.processes.filter { pids.contains($0.key) }
-    var sum = ResourceSample(residentBytes: 0, cpu: .zero, threads: 0)
-    for pid in pids {
-      let process = entry.processes[pid] ?? open(pid)
-      guard let process else { continue }
-      entry.processes[pid] = process
-      guard let memory = process.memory.rawValue.flatMap({ SmallFile.read($0) }),
-        let times = process.times.rawValue.flatMap({ SmallFile.read($0) }),
-        let one = ResourceSample(statm: memory, stat: times)
-      else { continue }
-      sum.residentBytes += one.residentBytes
-      sum.cpu += one.cpu
-      sum.threads = max(sum.threads, one.threads)
-    }
-    return sum
+  private func judge(_ entry: inout Entry, _ now: Instant, _ buffer: inout [UInt8]) -> ResourceKill? {
+    if entry.handle.hasWork.exchange(false, ordering: .sequentiallyConsistent) { entry.policy.noteWork(at: now) }
+    let isWhole = entry.policy.wantsWholeLook(at: now)
+    if isWhole, entry.home == nil { entry.home = entry.groups?.folder(of: entry.child.pid) }
+    let verdict = entry.policy.judge(entry.figures.sample(isWhole: isWhole, &buffer), at: now)
+    plan(&entry, now)
+    return verdict
   }
 
-  private static func open(_ pid: Int32) -> Process? {
-    let memory = unsafe Glibc.open("/proc/\(pid)/statm", O_RDONLY | O_CLOEXEC)
-    guard memory >= 0 else { return nil }
-    let owned = OwnedDescriptor(adopting: memory)
-    let times = unsafe Glibc.open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
-    guard times >= 0 else { return nil }
-    return Process(memory: owned, times: OwnedDescriptor(adopting: times))
-  }
-}
-
-extension ResourceSample {
-  /// Reads the texts of `/proc/<pid>/statm` and `/proc/<pid>/stat`.
-  init?(
-    statm: String,
-    stat: String,
-    pageSize: Int64 = Int64(sysconf(Int32(_SC_PAGESIZE))),
-    ticksPerSecond: Int = sysconf(Int32(_SC_CLK_TCK))
-  ) {
-    let pages = statm.split(separator: " ")
-    guard pages.count > 1, let resident = Int64(pages[1]), let end = stat.lastIndex(of: ")") else { return nil }
-    // The first field after the name is the third.
-    let fields = stat[stat.index(after: end)...].split(separator: " ")
-    guard fields.count > 17, let user = Int64(fields[11]), let system = Int64(fields[12]), let threads = Int(fields[17])
-    else { return nil }
-    let (bytes, overflow) = resident.multipliedReportingOverflow(by: pageSize)
-    guard !overflow, ticksPerSecond > 0 else { return nil }
-    let ticks = user + system
-    self.init(residentBytes: bytes, cpu: .milliseconds(ticks * 1_000 / Int64(ticksPerSecond)), threads: threads)
+  private func plan(_ entry: inout Entry, _ now: Instant) {
+    var pause = entry.policy.pause(at: now)
+    let isSlow = pause > ResourcePolicy.alertPause
+    entry.handle.isSlow.store(isSlow, ordering: .sequentiallyConsistent)
+    // Work that came before the flag was seen by nobody yet.
+    if isSlow, entry.handle.hasWork.load(ordering: .sequentiallyConsistent) { pause = ResourcePolicy.alertPause }
+    entry.margin = isSlow ? pause / 4 : .zero
+    entry.nextLook = now + pause
   }
 }

@@ -7,11 +7,6 @@ enum SmallFile {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { _ = close(descriptor) }
-    return read(descriptor)
-  }
-
-  /// Reads an open file from its start.
-  static func read(_ descriptor: Int32) -> String? {
     var buffer = [UInt8](repeating: 0, count: 4_096)
     let count = unsafe pread(descriptor, &buffer, buffer.count, 0)
     return count >= 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil

@@ -7,13 +7,25 @@ package struct InstalledPlugin: Sendable {
   ///
   /// Called once for each process that was started, on a thread that must not be held up. `exceeded` may be called once,
   /// from any thread, with words for people ("it used 140 of 96 MiB"): the process is then killed and the reason kept.
-  /// The closure that is returned ends the watch; it is called once, when the process has ended. What the kernel did by
-  /// itself may still be told then, within a few hundredths of a second.
+  /// What the kernel did by itself may still be told within a few hundredths of a second after the end.
   package typealias LimitWatch =
     @Sendable (
       _ process: ChildProcess,
       _ exceeded: @escaping @Sendable (_ reason: String) -> Void
-    ) -> @Sendable () -> Void
+    ) -> RunningWatch
+
+  /// The watch of one process.
+  package struct RunningWatch: Sendable {
+    /// Told of each call that begins, on its thread; must be cheap.
+    package let noteWork: @Sendable () -> Void
+    /// Ends the watch; called once, when the process has ended.
+    package let stop: @Sendable () -> Void
+
+    package init(noteWork: @escaping @Sendable () -> Void = {}, stop: @escaping @Sendable () -> Void) {
+      self.noteWork = noteWork
+      self.stop = stop
+    }
+  }
 
   package let manifest: PluginManifest
   /// Names the bytes of this version: two plugins with one digest are the same plugin.
@@ -30,6 +42,20 @@ package struct InstalledPlugin: Sendable {
   /// (its files were changed), any other error when it can not run now.
   package let launch: @Sendable () throws -> SpawnRequest
   package let watch: LimitWatch?
+  /// Given when this version replaced another one a short while ago, before this host was started.
+  package var predecessor: Predecessor?
+
+  /// The version that is used again if this one fails while it is watched. It must be in the same list.
+  package struct Predecessor: Sendable, Equatable {
+    package let digest: String
+    /// How long this version is still watched.
+    package let watchedFor: Duration
+
+    package init(digest: String, watchedFor: Duration) {
+      self.digest = digest
+      self.watchedFor = watchedFor
+    }
+  }
 
   package static let defaultIdleStop = Duration.seconds(600)
 

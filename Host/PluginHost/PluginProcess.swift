@@ -64,12 +64,15 @@ final class PluginProcess: Sendable {
   let numbers: CallNumbers
   private let frames: FrameLog
   private let counters: PluginCounters
+  private let noteWork: (@Sendable () -> Void)?
   let report: @Sendable (Report) -> Void
   let state = Mutex(State())
   let errorStream = Mutex(ErrorStream())
   let childHasExited = Atomic(false)
 
   /// Takes over the pipes of the child.
+  ///
+  /// - Parameter noteWork: Called at each call that begins.
   init(
     child: ChildProcess,
     input: OwnedDescriptor,
@@ -77,6 +80,7 @@ final class PluginProcess: Sendable {
     numbers: CallNumbers,
     frames: FrameLog,
     counters: PluginCounters,
+    noteWork: (@Sendable () -> Void)? = nil,
     report: @escaping @Sendable (Report) -> Void
   ) throws(SpawnError) {
     let wake = try OwnedDescriptor.makePipe()
@@ -89,6 +93,7 @@ final class PluginProcess: Sendable {
     self.numbers = numbers
     self.frames = frames
     self.counters = counters
+    self.noteWork = noteWork
     self.report = report
     wakeRead = wake.read
     self.wakeWrite = wakeWrite
@@ -125,6 +130,7 @@ final class PluginProcess: Sendable {
       return (nil, Self.looksTooLate(now + HealthWatch.silence, state) || mustWake)
     }
     if let refusal { throw refusal }
+    noteWork?()
     if mustWake { wake() }
     frames.record(.toPlugin, frame)
     switch outbox.append(frame) {

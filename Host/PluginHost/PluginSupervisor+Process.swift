@@ -30,6 +30,9 @@ extension PluginSupervisor {
   /// Takes over a new process. On the spawner's thread.
   private func attach(_ child: ChildProcess, incarnation: Int) {
     let report: @Sendable (PluginProcess.Report) -> Void = { self.take($0, of: incarnation) }
+    let watch = plugin.watch?(child) { reason in
+      self.handle(.faulted(.limitExceeded(reason)), of: incarnation)
+    }
     do {
       guard let input = child.standardInput else {
         throw SpawnError(step: .pipe, code: 0, executable: plugin.executable)
@@ -41,6 +44,7 @@ extension PluginSupervisor {
         numbers: tools.numbers,
         frames: frames,
         counters: counters,
+        noteWork: watch?.noteWork,
         report: report
       )
       let isStillWanted = state.withLock { state in
@@ -58,13 +62,10 @@ extension PluginSupervisor {
         )
         reader.run()
       }
-      let endWatch = plugin.watch?(child) { reason in
-        self.handle(.faulted(.limitExceeded(reason)), of: incarnation)
-      }
       child.onExit { [self] status in
-        endWatch?()
+        watch?.stop()
         process.noteExit()
-        guard endWatch != nil, status == .signaled(SIGKILL) else { return handle(.exited(status), of: incarnation) }
+        guard watch != nil, status == .signaled(SIGKILL) else { return handle(.exited(status), of: incarnation) }
         // The kernel may have killed it for its limits; then the watch says so in a moment, and is to be heard first.
         DispatchQueue.global().asyncAfter(deadline: .now() + Self.watchGrace) { @Sendable [self] in
           handle(.exited(status), of: incarnation)
@@ -72,6 +73,7 @@ extension PluginSupervisor {
       }
       if !isStillWanted { child.send(signal: SIGKILL) }
     } catch {
+      watch?.stop()
       child.send(signal: SIGKILL)
       handle(.spawnFailed(.startFailed("\(error)")), of: incarnation)
     }

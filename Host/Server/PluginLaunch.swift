@@ -84,7 +84,10 @@ extension InstalledPlugin {
       executable: "\(plugin.directory)/\(plugin.entry)",
       tier: "\(jail.tier)",
       idleStop: plugin.manifest.limits.idleStop,
-      watch: { process, exceeded in jail.watch(process, limits: limits) { exceeded("\($0)") } },
+      watch: { process, exceeded in
+        let watched = jail.watch(process, limits: limits) { exceeded("\($0)") }
+        return RunningWatch(noteWork: watched.noteWork, stop: watched.stop)
+      },
       launch: PluginLaunch.launch(plugin, jail, allowsUnjailed: allowsUnjailed)
     )
   }

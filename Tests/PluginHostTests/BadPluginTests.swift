@@ -162,7 +162,7 @@ import Testing
           await Task.yield()
         }
       }
-      return { looking.cancel() }
+      return InstalledPlugin.RunningWatch { looking.cancel() }
     }
     let script = "next; a=0123456789abcdef; while :; do a=$a$a; done"
     try await Zoo.open { zoo in

@@ -35,7 +35,10 @@ struct FleetBench {
           manifest: manifest,
           digest: "fleet-\(number)",
           executable: executable,
-          watch: { process, exceeded in jail.watch(process, limits: limits) { exceeded("\($0)") } },
+          watch: { process, exceeded in
+            let watched = jail.watch(process, limits: limits) { exceeded("\($0)") }
+            return InstalledPlugin.RunningWatch(noteWork: watched.noteWork, stop: watched.stop)
+          },
           launch: { try jail.request(for: JailBench.program(executable)) }
         )
         let host = PluginHost(plugins: [plugin], spawner: spawner, logger: Logger.current)

@@ -18,6 +18,9 @@ package final class PluginHost: Service {
     var isClosing = false
   }
 
+  /// How long a new version is watched after it has taken over.
+  package static let watchTime = Rollout.watch
+
   package let name = "plugins"
   /// What happens to the plugins, for one consumer; the oldest are dropped when nobody takes them.
   package let events: AsyncStream<PluginEvent>

@@ -41,7 +41,12 @@ final class PluginVersions: Sendable {
     let (actions, again) = state.withLock { state in
       for plugin in plugins where state.members[plugin.digest] == nil { add(plugin, to: &state) }
       state.listed = Set(plugins.map(\.digest))
-      let actions = state.rollout.offer(first.digest)
+      let predecessor = first.predecessor.flatMap { before in
+        state.members[before.digest].map { _ in
+          Rollout.Predecessor(digest: before.digest, watchEnd: .now + before.watchedFor)
+        }
+      }
+      let actions = state.rollout.offer(first.digest, after: predecessor)
       // What was taken back is forgiven by whoever offers it again.
       return (actions, actions.contains(.test(first.digest)) ? state.members[first.digest] : nil)
     }

@@ -40,8 +40,17 @@ struct Rollout {
   /// Until when the current version is watched.
   func watchedUntil(_ now: Instant) -> Instant? { watchEnd.flatMap { $0 > now ? $0 : nil } }
 
+  /// The version before the offered one, and until when the offered one is watched.
+  struct Predecessor: Equatable {
+    let digest: String
+    let watchEnd: Instant
+  }
+
   /// Somebody wants this version used.
-  mutating func offer(_ digest: String) -> [Action] {
+  ///
+  /// - Parameter predecessor: Given when the version took over a while ago, before this host was started: it is used
+  ///   without a test then, and watched for what is left.
+  mutating func offer(_ digest: String, after predecessor: Predecessor? = nil) -> [Action] {
     // The same list again does not bring back what failed; another one in between does.
     if offered != digest { refusals[digest] = nil }
     offered = digest
@@ -54,6 +63,11 @@ struct Rollout {
     if digest == current || digest == candidate || refusals[digest] != nil { return actions }
     guard current != nil else {
       current = digest
+      if let predecessor, predecessor.digest != digest {
+        previous = predecessor.digest
+        watchEnd = predecessor.watchEnd
+        crashes = 0
+      }
       return actions + [.use(digest)]
     }
     candidate = digest

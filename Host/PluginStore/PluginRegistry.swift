@@ -57,6 +57,48 @@ package struct PluginRegistry: Sendable {
       .map(Self.bundle)
   }
 
+  /// A current version that took over from an older one a short while ago.
+  package struct Takeover: Sendable {
+    /// The digest of the current version.
+    package let current: String
+    package let previous: StoredBundle
+    package let age: Duration
+  }
+
+  /// The current versions that took over within that time, with what ran before.
+  ///
+  /// What a generation went back to is none of them: the version before it was the worse one.
+  package func takeovers(within time: Duration) async throws -> [Takeover] {
+    let rows = try await pool.query(
+      """
+      WITH now_running AS (
+        SELECT p.plugin, p.digest, b.version, (
+          SELECT max(g.number) FROM plugin_generations g WHERE g.number < s.generation AND NOT EXISTS (
+            SELECT FROM plugin_pins q WHERE q.generation = g.number AND q.plugin = p.plugin AND q.digest = p.digest)
+        ) AS before
+        FROM plugin_state s JOIN plugin_pins p ON p.generation = s.generation
+        JOIN plugin_bundles b ON b.digest = p.digest
+      ), taken AS (
+        SELECT r.*, o.digest AS previous,
+          (SELECT g.made_at FROM plugin_generations g WHERE g.number > r.before ORDER BY g.number LIMIT 1) AS at
+        FROM now_running r JOIN plugin_pins o ON o.generation = r.before AND o.plugin = r.plugin
+      )
+      SELECT t.digest AS current, t.version AS current_version,
+        extract(epoch FROM clock_timestamp() - t.at)::float8 AS age, b.digest, b.manifest, b.signature, b.bytes, b.source,
+        b.is_first_party, b.approved_by, b.approved_at, b.created_at
+      FROM taken t JOIN plugin_bundles b ON b.digest = t.previous
+      WHERE b.approved_by IS NOT NULL AND t.at > clock_timestamp() - \(time.components.seconds) * interval '1 s'
+      """
+    )
+    return try rows.compactMap { row in
+      let previous = try Self.bundle(row)
+      let version = SemanticVersion(try row.get("current_version", as: String.self))
+      guard let version, previous.version <= version else { return nil }
+      let age = max(0, try row.get("age", as: Double.self))
+      return Takeover(current: try row.get("current"), previous: previous, age: .seconds(age))
+    }
+  }
+
   /// Versions of plugins that open deliveries began with, beside the current ones.
   package func pinnedByDeliveries() async throws -> [StoredBundle] {
     try await pool.query(

@@ -57,7 +57,18 @@ package final class PluginCatalogue: Service {
   /// wait instead of failing.
   package func load() async throws -> [InstalledPlugin] {
     let generation = try await registry.current()
-    let plugins = try await plugins(of: generation)
+    var plugins = try await plugins(of: generation)
+    // What took over just before the last host ended is watched for what is left of its time.
+    for takeover in try await registry.takeovers(within: PluginHost.watchTime) {
+      guard let index = plugins.firstIndex(where: { $0.digest == takeover.current }) else { continue }
+      plugins[index].predecessor = InstalledPlugin.Predecessor(
+        digest: takeover.previous.digest,
+        watchedFor: PluginHost.watchTime - takeover.age
+      )
+      if !plugins.contains(where: { $0.digest == takeover.previous.digest }) {
+        plugins.append(await plugin(takeover.previous))
+      }
+    }
     applied.withLock { $0 = generation.number }
     return plugins
   }

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from rostrum import ROOT, Host, Refused, Sandbox, binaries, eventually
+from bundles import EXAMPLE, command
+from rostrum import Host, Refused, Sandbox, binaries, eventually
 
-SOURCE = ROOT / "SDK" / "Examples" / "python" / "bundle"
 ORIGIN = "https://api.microblog.example"
 
 
@@ -37,7 +37,7 @@ def make_host(sandbox, **settings):
 def source(folder, version, **changes):
     """The example adapter as another version of itself, which says in each note which version wrote it."""
     target = Path(folder) / f"source-{version}"
-    shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(EXAMPLE, target, ignore=shutil.ignore_patterns("__pycache__"))
     program = (target / "adapter.py").read_text()
     program = program.replace('"1.0.0"', f'"{version}"', 1)
     program = program.replace('json={"text": post.get("text") or ""', f'json={{"text": (post.get("text") or "") + " {version}"')
@@ -49,15 +49,6 @@ def source(folder, version, **changes):
         manifest[name] = {**manifest[name], **value} if isinstance(value, dict) else value
     (target / "manifest.json").write_text(json.dumps(manifest))
     return target
-
-
-def command(host, *arguments, code=0):
-    done = subprocess.run(
-        [str(binaries() / "rostrum"), "plugin", *map(str, arguments), "--json"],
-        env=host.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
-    )
-    assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
-    return json.loads(done.stdout)
 
 
 def bundle(host, folder, version, key="publisher.key", **changes):
@@ -134,7 +125,7 @@ def test_a_strangers_plugin_lives_through_approval_upgrade_and_rollback(host, tm
     assert publish(host, connection, "two") == "two 1.1.0"
 
     # One that asks for more waits and says what is new.
-    manifest = json.loads((SOURCE / "manifest.json").read_text())
+    manifest = json.loads((EXAMPLE / "manifest.json").read_text())
     third = bundle(
         host, tmp_path, "1.2.0",
         egress=manifest["egress"] + [{**manifest["egress"][0], "rule": "spy", "origin": "https://spy.example.org"}],
@@ -387,3 +378,28 @@ def test_a_version_that_does_not_come_up_is_taken_back_everywhere(host, tmp_path
     assert "rolledBack" in kinds and ("selfTestFailed" in kinds or "failed" in kinds), kinds
     assert running_version(host) == "1.0.0"
     assert publish(host, connection, "still there") == "still there 1.0.0"
+
+
+def test_a_bad_version_is_taken_back_by_the_next_host_too(host, tmp_path):
+    """It passes its self-test and dies of posts; the host is killed before the first one."""
+    command(host, "install", bundle(host, tmp_path, "1.0.0"), "--yes")
+    host.start()
+    connection = connect(host, "alice")
+    folder = source(tmp_path, "1.1.0")
+    program = folder / "adapter.py"
+    text = program.read_text()
+    patched = text.replace("import json\n", "import json\nimport os\n", 1) if "import os" not in text else text
+    patched = patched.replace("def publish(", "def publish(*_):\n    os._exit(9)\n\n\ndef unused(", 1)
+    assert "def unused(" in patched
+    program.write_text(patched)
+    broken = tmp_path / "broken.rostrum-plugin"
+    command(host, "pack", folder, "--out", broken, "--key", tmp_path / "publisher.key")
+    assert command(host, "upgrade", broken)["outcome"] == "installed"
+    eventually(lambda: running_version(host) == "1.1.0", 60, "the new version has passed its test")
+    host.kill()
+    host.start()
+    assert running_version(host) == "1.1.0"
+    assert publish(host, connection, "after the restart") == "after the restart 1.0.0"
+    eventually(lambda: versions(host)["example-python"] == "1.0.0", 60, "the old version is the current one again")
+    kinds = [row["kind"] for row in host.http.get("/api/plugins/example-python/events")]
+    assert "rolledBack" in kinds and "failed" in kinds and "selfTestFailed" not in kinds, kinds

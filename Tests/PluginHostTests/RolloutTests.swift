@@ -25,6 +25,28 @@ import Testing
     #expect(rollout.watchedUntil(at(0)) == nil)
   }
 
+  @Test func aVersionThatTookOverBeforeTheStartIsWatchedForTheRest() {
+    var rollout = Rollout()
+    #expect(rollout.offer("new", after: .init(digest: "old", watchEnd: at(200))) == [.use("new")])
+    #expect(rollout.watchedUntil(at(0)) == at(200))
+    #expect(rollout.needs("old", now: at(199)) && !rollout.needs("old", now: at(200)))
+    var late = rollout
+    #expect(rollout.ended("new", .exited(code: 1), now: at(1)) == [])
+    #expect(rollout.ended("new", .exited(code: 1), now: at(2)).first == .use("old"))
+    #expect(rollout.current == "old")
+    _ = late.ended("new", .exited(code: 1), now: at(200))
+    #expect(late.ended("new", .exited(code: 1), now: at(201)) == [])
+    #expect(late.current == "new")
+  }
+
+  @Test func aHostThatRunsKnowsBetterWhatItReplaced() {
+    var rollout = upgraded()
+    #expect(rollout.offer("new", after: .init(digest: "other", watchEnd: at(900))) == [])
+    #expect(rollout.watchedUntil(at(0)) == at(600))
+    _ = rollout.ended("new", .manifestMismatch("no"), now: at(1))
+    #expect(rollout.current == "old")
+  }
+
   @Test func aNewVersionIsUsedAfterItsTestAndWatched() {
     var rollout = Rollout()
     _ = rollout.offer("old")

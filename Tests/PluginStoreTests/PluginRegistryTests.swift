@@ -229,6 +229,32 @@ import Testing
     }
   }
 
+  @Test func whatTookOverAShortWhileAgoIsKnownWithWhatRanBefore() async throws {
+    try await Self.run { workshop, registry in
+      func takeovers() async throws -> [String] {
+        try await registry.takeovers(within: .seconds(600)).map { "\($0.previous.id) \($0.previous.version)" }
+      }
+      _ = try await registry.install(try workshop.bundle(), Self.origin())
+      // The first version has nothing behind it.
+      #expect(try await takeovers() == [])
+      _ = try await registry.install(try workshop.bundle { $0.version = "1.1.0" }, Self.origin())
+      #expect(try await takeovers() == ["probe 1.0.0"])
+      let takeover = try #require(try await registry.takeovers(within: .seconds(600)).first)
+      #expect(takeover.current == (try await registry.current().bundle(of: "probe"))?.digest)
+      #expect(takeover.age >= .zero && takeover.age < .seconds(300))
+      // Changes of other plugins do not make it younger or end it.
+      _ = try await registry.install(try workshop.bundle { $0.id = "other" }, Self.origin())
+      #expect(try await takeovers() == ["probe 1.0.0"])
+      try await registry.pool.execute(
+        "UPDATE plugin_generations SET made_at = made_at - interval '11 minutes' WHERE number = 2"
+      )
+      #expect(try await takeovers() == [])
+      // Nobody goes forward to what was gone back from.
+      _ = try await registry.rollBack("probe", reason: "it failed", by: "me")
+      #expect(try await takeovers() == [])
+    }
+  }
+
   @Test func thereMustBeSomethingToGoBackTo() async throws {
     try await Self.run { workshop, registry in
       #expect(await refusal { _ = try await registry.rollBack("probe", reason: "", by: "me") }?.code == .notFound)

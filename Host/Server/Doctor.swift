@@ -174,15 +174,21 @@ package struct Doctor: Sendable {
     let report = jail.report
     let advice = "Start plugins of publishers that you trust only; see docs/guides/jail.md"
     if report.failure != nil { return fail("jail", report.summary, "Install rostrum-jail beside the rostrum program") }
-    if jail.tier.holdsStrangers { return ok("jail", report.summary) }
+    let bound = configuration.bestTier == .a ? "" : "; ROSTRUM_JAIL_TIER allows none above \(configuration.bestTier)"
+    if jail.tier.holdsStrangers { return ok("jail", report.summary + bound) }
     let flag = configuration.allowsUnjailed ? "; ROSTRUM_ALLOW_UNJAILED lets any plugin run" : ""
-    return warn("jail", report.summary + flag, advice)
+    return warn("jail", report.summary + bound + flag, advice)
   }
 
   private func plugins() async -> [Finding] {
     do {
       let spawner = try Spawner()
-      let jail = await Jail.probe(launcher: configuration.launcher, spawner: spawner, logger: logger)
+      let jail = await Jail.probe(
+        launcher: configuration.launcher,
+        spawner: spawner,
+        logger: logger,
+        best: configuration.bestTier
+      )
       let sources = try PluginSources(configuration)
       var findings = sources.problems.map { fail("plugin", "\($0)", "Correct the manifest, or remove it") }
       if sources.manifests.isEmpty {

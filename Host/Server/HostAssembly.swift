@@ -54,7 +54,8 @@ struct HostAssembly: Sendable {
       launcher: configuration.launcher,
       spawner: spawner,
       logger: logger,
-      runDirectory: configuration.runFolder
+      runDirectory: configuration.runFolder,
+      best: configuration.bestTier
     )
     let allowsUnjailed = configuration.allowsUnjailed
     catalogue = PluginCatalogue(
@@ -96,7 +97,7 @@ struct HostAssembly: Sendable {
     )
     var settings = QueueSettings(home: configuration.home)
     settings.slots = configuration.slots
-    let periodic = Housekeeping.periodicJobs(pool)
+    let periodic = Housekeeping.periodicJobs(pool, retentionDays: configuration.retentionDays)
     queue = JobQueue(
       settings: settings,
       database: database.direct,

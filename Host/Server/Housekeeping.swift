@@ -57,11 +57,17 @@ struct Housekeeping: Service {
   // MARK: Once for all hosts
 
   /// What one host of all does from time to time.
-  static func periodicJobs(_ pool: Pool) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
+  ///
+  /// - Parameter retentionDays: How long ended deliveries keep what only they needed.
+  static func periodicJobs(
+    _ pool: Pool,
+    retentionDays: Int
+  ) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
     let work: [String: @Sendable () async throws -> Void] = [
       "host.idempotency-keys": {
         try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
       },
+      "host.journal": { _ = try await JournalRetention(pool: pool, days: retentionDays).clean() },
       "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
     ]
     let handlers = work.mapValues { body in

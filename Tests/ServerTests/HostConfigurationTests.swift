@@ -1,6 +1,7 @@
 import Cryptography
 import Egress
 import FoundationEssentials
+import Jail
 import Logging
 import Server
 import Testing
@@ -48,6 +49,8 @@ import Testing
     #expect(configuration.manifests == folder.path + "/plugin-manifests")
     #expect(configuration.migrations == folder.path + "/migrations")
     #expect(configuration.plugins == folder.path)
+    #expect(configuration.bestTier == .a)
+    #expect(configuration.retentionDays == 30)
     #expect(configuration.warnings.isEmpty)
   }
 
@@ -60,6 +63,7 @@ import Testing
       "ROSTRUM_PUBLIC_URL": "https://rostrum.example.org/", "ROSTRUM_MEDIA": "/srv/media",
       "ROSTRUM_EGRESS_ALLOW": "10.1.0.0/16", "ROSTRUM_ORIGIN_OVERRIDES": "https://a.example=http://127.0.0.1:4455",
       "ROSTRUM_RATE_LIMITS": "one=50/900", "ROSTRUM_SLOTS": "1024", "ROSTRUM_LOG": "debug", "ROSTRUM_API_RATE": "5",
+      "ROSTRUM_JAIL_TIER": "C", "ROSTRUM_RETENTION_DAYS": "7",
     ])
     #expect(configuration.database != nil && configuration.directDatabase != nil)
     #expect(configuration.encryptionKey == Secret(key))
@@ -72,6 +76,8 @@ import Testing
     #expect(configuration.slots == 1024)
     #expect(configuration.logLevel == .debug)
     #expect(configuration.apiRate == 5)
+    #expect(configuration.bestTier == .c)
+    #expect(configuration.retentionDays == 7)
   }
 
   @Test func tellsAllProblemsAtOnceAndQuotesNoSecret() {
@@ -80,8 +86,10 @@ import Testing
       "ROSTRUM_LOG": "loud", "ROSTRUM_API_RATE": "0", "ROSTRUM_PUBLIC_URL": "ftp://a.example",
       "ROSTRUM_EGRESS_ALLOW": "1.2.3", "ROSTRUM_ORIGIN_OVERRIDES": "nothing", "ROSTRUM_RATE_LIMITS": "one",
       "ROSTRUM_COLOUR": "blue", "DATABASE_URL": "postgres://u:hunter2@h:port/db", "OAUTH_ENCRYPTION_KEY": "hunter2",
+      "ROSTRUM_JAIL_TIER": "d", "ROSTRUM_RETENTION_DAYS": "0",
     ])
     for name in [
+      "ROSTRUM_JAIL_TIER", "ROSTRUM_RETENTION_DAYS",
       "ROSTRUM_SLOTS", "ROSTRUM_LISTEN", "ROSTRUM_LOG", "ROSTRUM_API_RATE", "ROSTRUM_PUBLIC_URL",
       "ROSTRUM_EGRESS_ALLOW", "ROSTRUM_ORIGIN_OVERRIDES", "ROSTRUM_RATE_LIMITS", "ROSTRUM_COLOUR",
       "OAUTH_ENCRYPTION_KEY",

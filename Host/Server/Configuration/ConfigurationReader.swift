@@ -2,6 +2,7 @@ internal import Cryptography
 internal import Egress
 internal import FoundationEssentials
 internal import Glibc
+internal import Jail
 internal import Logging
 internal import Postgres
 internal import Publishing
@@ -47,6 +48,10 @@ struct ConfigurationReader {
       apiRate: number(.apiRate, 1...1_000_000) ?? 1_000,
       launcher: launcher(installation),
       allowsUnjailed: value(.allowUnjailed, allowed: "1 or 0") { ["1": true, "0": false][$0] } ?? false,
+      bestTier: value(.jailTier, allowed: JailTier.allCases.map(\.description).joined(separator: ", ")) {
+        JailTier(rawValue: $0.lowercased())
+      } ?? .a,
+      retentionDays: number(.retentionDays, 1...3_650) ?? 30,
       warnings: values.warnings
     )
     if configuration.directDatabase != nil, configuration.database == nil {

@@ -2,6 +2,7 @@ package import Cryptography
 package import Egress
 internal import FoundationEssentials
 internal import Glibc
+package import Jail
 package import Logging
 package import Postgres
 package import Publishing
@@ -39,6 +40,10 @@ package struct HostConfiguration: Sendable {
   package var launcher: String
   /// Whether plugins of other publishers may run where the jail does not hold them.
   package var allowsUnjailed: Bool
+  /// The best tier of the jail that plugins may run in; a lower one is taken where the machine has no better.
+  package var bestTier: JailTier
+  /// How many days ended deliveries keep answers of platforms, captured secrets and bodies.
+  package var retentionDays: Int
   /// What is not wrong but deserves a look.
   package var warnings: [String]
 

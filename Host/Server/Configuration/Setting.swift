@@ -17,6 +17,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case log = "ROSTRUM_LOG"
   case apiRate = "ROSTRUM_API_RATE"
   case allowUnjailed = "ROSTRUM_ALLOW_UNJAILED"
+  case jailTier = "ROSTRUM_JAIL_TIER"
+  case retentionDays = "ROSTRUM_RETENTION_DAYS"
   case demoOnce = "ROSTRUM_DEMO_ONCE"
   case demoStartedAt = "ROSTRUM_DEMO_STARTED_AT"
 

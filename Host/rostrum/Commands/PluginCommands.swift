@@ -1,8 +1,10 @@
 import FoundationEssentials
 import JSONDocument
+import Jail
 import PluginManifest
 import PluginStore
 import Postgres
+import Processes
 import Server
 
 /// `rostrum plugin …`: what is installed.
@@ -21,10 +23,11 @@ enum PluginCommands {
         return .success
       }
       let waiting = try await registry.waiting()
+      let jail = try await jail(invocation)
       invocation.show([
         "generation": .int(generation.number), "plugins": .array(generation.bundles.map(json)),
-        "waiting": .array(waiting.map(json)),
-      ]) { show(generation, waiting, invocation.terminal) }
+        "waiting": .array(waiting.map(json)), "tier": .string("\(jail.tier)"),
+      ]) { show(generation, waiting, jail, invocation.terminal) }
       return .success
     }
   }
@@ -85,9 +88,26 @@ enum PluginCommands {
     try await invocation.withPool { pool in try await body(PluginRegistry(pool: pool)) }
   }
 
+  /// What holds plugins back on this machine, found out as a host does it.
+  private static func jail(_ invocation: Invocation) async throws -> JailReport {
+    let configuration = try invocation.configuration()
+    let jail = await Jail.probe(
+      launcher: configuration.launcher,
+      spawner: try Spawner(),
+      logger: invocation.quietLogger,
+      best: configuration.bestTier
+    )
+    return jail.report
+  }
+
   // MARK: Output
 
-  private static func show(_ generation: Generation, _ waiting: [StoredBundle], _ terminal: Terminal) {
+  private static func show(
+    _ generation: Generation,
+    _ waiting: [StoredBundle],
+    _ jail: JailReport,
+    _ terminal: Terminal
+  ) {
     terminal.table(
       ["id", "name", "version", "kind", "also", "from", "publisher"],
       generation.bundles.map { bundle in
@@ -102,6 +122,8 @@ enum PluginCommands {
       terminal.print()
       terminal.print("\(bundle.id) \(bundle.version) waits for approval; see `rostrum plugin why \(bundle.id)`")
     }
+    terminal.print()
+    terminal.print("On this machine plugins run in a jail of \(jail.summary).")
   }
 
   private static func showEgress(_ generation: Generation, _ invocation: Invocation) {

@@ -132,7 +132,7 @@ let package = Package(
     module(
       "PluginStore",
       in: "Host",
-      ["Cryptography", "JSONDocument", "JSONText", "PluginManifest", "Postgres", "Processes"]
+      ["Cryptography", "JSONDocument", "JSONText", "PluginManifest", "PluginProtocol", "Postgres", "Processes"]
     ),
     tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
     tests(

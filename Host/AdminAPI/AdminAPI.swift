@@ -60,6 +60,13 @@ package struct AdminAPI: Sendable {
         )
         throw error
       }
+      // The client learns that it is not its fault, and the operator what is wrong.
+      if let code = Refusals.diskFailure(error) {
+        services.logger.error(
+          "The disk refused what a request needed",
+          ["request": "\(request.id)", "route": "\(endpoint.path)", "error": "\(error)", "errno": .int(Int(code))]
+        )
+      }
       return problem.response()
     }
   }

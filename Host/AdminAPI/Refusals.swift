@@ -27,6 +27,11 @@ enum Refusals {
     }
   }
 
+  /// The `errno` of a disk that failed; nil for everything else.
+  static func diskFailure(_ error: any Error) -> Int32? {
+    if case .disk(_, let code) = error as? MediaError { code } else { nil }
+  }
+
   private static func problem(_ error: PublishingError) -> HTTPProblem {
     let status =
       switch error.kind {

@@ -1,3 +1,6 @@
+package import FoundationEssentials
+internal import JSONDocument
+
 /// One program of a bundle: what runs on one kind of machine, and the digest of every file it needs.
 package struct Artifact: Sendable, Equatable {
   /// The operating system, `linux`.
@@ -108,6 +111,13 @@ package struct APIVersion: Sendable, Equatable {
   package init(name: String, sunset: String?) {
     self.name = name
     self.sunset = sunset
+  }
+
+  /// Whole days until the platform ends the version, 0 on the last day before, less than 0 afterwards; nil when no end
+  /// is known.
+  package func daysLeft(at now: Date) -> Int? {
+    guard let end = sunset.flatMap({ RFC3339.parse("\($0)T00:00:00Z") }) else { return nil }
+    return Int((end.timeIntervalSince(now) / 86_400).rounded(.down))
   }
 }
 

@@ -5,9 +5,15 @@ import JSONDocument
 /// Used by one parse on one task.
 final class ProblemCollector {
   private(set) var problems: [ManifestProblem] = []
+  /// The members that were asked for, by the place of their object: what the format knows.
+  private(set) var members: [String: Set<String>] = [:]
 
   func add(_ path: String, _ problem: String, came: String = "", allowed: String = "") {
     problems.append(ManifestProblem(path: path, problem: problem, came: came, allowed: allowed))
+  }
+
+  func note(_ names: [String], of path: String) {
+    members[path, default: []].formUnion(names)
   }
 }
 
@@ -194,6 +200,7 @@ struct ObjectReader {
 
   /// Reports every field nobody asked for.
   func finish() {
+    collector.note(asked, of: path)
     let unknown = fields.keys.filter { !asked.contains($0) }.sorted()
     for name in unknown {
       report(name, "unknown field", allowed: Set(asked).sorted().joined(separator: ", "))

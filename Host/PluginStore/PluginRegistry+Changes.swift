@@ -44,6 +44,7 @@ extension PluginRegistry {
           + "only for \(machines)"
       )
     }
+    try ProtocolCheck.check(manifest.manifest)
     try await InstallStep.bundleVerified.reached()
     let result = try await pool.transaction { tx in
       let number = try await Self.lock(tx)

@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 internal import JSONText
 internal import Jail
 package import Logging
@@ -205,7 +206,10 @@ package struct Doctor: Sendable {
             await orLog("Ending the plugins", logger) { try await host.run() }
           }
         }
-        for plugin in plugins { findings.append(await start(plugin, host)) }
+        for plugin in plugins {
+          findings.append(await start(plugin, host))
+          if let finding = Self.sunset(of: plugin.manifest, at: Date()) { findings.append(finding) }
+        }
         shutdown.request()
         await group.waitForAll()
         return findings
@@ -271,6 +275,29 @@ package struct Doctor: Sendable {
     } catch {
       return fail(subject, "\(error)", advice)
     }
+  }
+
+  /// Days before the end of a platform's interface from which on it is told.
+  private static let sunsetNotice = 60
+
+  /// The platform's interface that a plugin is written for ends soon, or has ended.
+  static func sunset(of manifest: PluginManifest, at now: Date) -> Finding? {
+    guard let version = manifest.apiVersion, let day = version.sunset, let left = version.daysLeft(at: now),
+      left <= sunsetNotice
+    else { return nil }
+    let what = "written for version \(version.name) of the platform's interface, which the platform "
+    let end =
+      switch left {
+      case ..<0: "ended on \(day)"
+      case 0: "ends within a day, on \(day)"
+      default: "ends in \(left) day\(left == 1 ? "" : "s"), on \(day)"
+      }
+    return Finding(
+      level: .warn,
+      subject: "plugin \(manifest.id)",
+      text: what + end,
+      advice: "Upgrade the plugin: `rostrum plugin upgrade` with a release for a newer version"
+    )
   }
 
   private func egress() -> Finding {

@@ -35,6 +35,7 @@ package struct Host: Service {
     logger: Logger,
     ready: @escaping @Sendable (RunningHost) async -> Void = { _ in }
   ) async throws {
+    DescriptorLimit.raise(logger)
     let group = ServiceGroup(
       name: "rostrum",
       services: [SignalWatcher(), Host(configuration, logger: logger, ready: ready)],

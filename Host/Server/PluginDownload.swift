@@ -8,6 +8,8 @@ struct PluginDownload: Sendable {
 
   private static let maximumRedirects = 5
   private static let timeout: Duration = .seconds(300)
+  /// An answer that is no bundle is not looked at.
+  private static let maximumRefusalBytes = 64 << 10
 
   init(_ configuration: HostConfiguration) {
     policy = configuration.addressPolicy
@@ -17,40 +19,42 @@ struct PluginDownload: Sendable {
   func run(_ address: String, into file: IncomingBundle) async throws {
     let client = try HTTPClient()
     do {
-      let body = try await body(address, client)
+      try await fetch(address, client, into: file)
       await client.close(within: .seconds(1))
-      try await write(body, to: file)
     } catch {
       await client.close(within: .seconds(1))
       throw error
     }
   }
 
-  private func body(_ address: String, _ client: HTTPClient) async throws -> [UInt8] {
+  private func fetch(_ address: String, _ client: HTTPClient, into file: IncomingBundle) async throws {
     var url = try Self.url { try TargetURL(address) }
     for _ in 0...Self.maximumRedirects {
       if let objection = policy.objection(to: url) { throw Self.refusal(url, objection) }
       let (target, policy) = (policy.resolved(url), policy)
+      let receiver = BundleReceiver(file: file)
       let request = OutgoingRequest(
         method: "GET",
         url: target.description,
         headers: [("accept", "application/octet-stream"), ("accept-encoding", "identity")],
         timeout: Self.timeout,
-        maximumResponseBytes: Int(IncomingBundle.maximumBytes),
-        replayPolicy: .repeatable,
+        maximumResponseBytes: Self.maximumRefusalBytes,
+        replayPolicy: .once,
         addressPolicy: { socket in
           guard let address = IPAddress(bytes: socket.bytes) else { return false }
           return policy.permits(address, port: Int(socket.port), for: target)
-        }
+        },
+        receiver: receiver
       )
-      switch await client.perform(request) {
+      let outcome = await client.perform(request)
+      try await receiver.finish()
+      if receiver.isTooLarge {
+        throw Self.refusal(url, "it is larger than \(IncomingBundle.maximumBytes) bytes, which is the limit")
+      }
+      switch outcome {
       case .response(let response):
         switch response.status {
-        case 200:
-          guard !response.truncated else {
-            throw Self.refusal(url, "it is larger than \(IncomingBundle.maximumBytes) bytes, which is the limit")
-          }
-          return response.body
+        case 200: return
         case 301, 302, 303, 307, 308:
           guard let place = response.headers["location"] else { throw Self.refusal(url, "it redirects to nowhere") }
           url = try Self.url { try url.resolving(place) }
@@ -61,14 +65,6 @@ struct PluginDownload: Sendable {
       }
     }
     throw Self.refusal(url, "it redirects more than \(Self.maximumRedirects) times")
-  }
-
-  private func write(_ body: [UInt8], to file: IncomingBundle) async throws {
-    var rest = body[...]
-    while !rest.isEmpty {
-      try file.append(Array(rest.prefix(1 << 20)))
-      rest = rest.dropFirst(1 << 20)
-    }
   }
 
   private static func url(_ make: () throws -> TargetURL) throws -> TargetURL {

@@ -27,6 +27,8 @@ import Vault
 /// The plugin is a shell script that takes every post; the queue does not run.
 struct APIFixture: Sendable {
   let pool: Pool
+  let log = MemorySink()
+  let mediaFolder: String
   let api: AdminAPI
   let client: TestClient
   let services: APIServices
@@ -86,7 +88,8 @@ struct APIFixture: Sendable {
 
   private init(_ pool: Pool, folder: String, limits: APILimits) async throws {
     self.pool = pool
-    let logger = Logger(sink: MemorySink())
+    let logger = Logger(sink: log)
+    mediaFolder = folder + "/media"
     let spawner = try Spawner()
     let writing = try await spawner.output(
       of: SpawnRequest(

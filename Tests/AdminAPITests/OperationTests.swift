@@ -1,6 +1,9 @@
+import FoundationEssentials
+import Glibc
 import HTTPServer
 import Identity
 import JSONDocument
+import Logging
 import Postgres
 import TestSupport
 import Testing
@@ -175,6 +178,18 @@ import Testing
       #expect(await api.send(.delete, path).status == 409)
       let both = #"{"postId":\#(post),"connectionId":1,"targetId":1,"scheduledFor":"2030-01-02T03:04:05Z"}"#
       #expect(await api.send(.post, "/api/admin/distribution/schedules", json: both).status == 422)
+    }
+  }
+
+  @Test func aDiskThatRefusesIsToldToTheOperator() async throws {
+    try await APIFixture.run { api in
+      try FileManager.default.removeItem(atPath: api.mediaFolder + "/incoming")
+      let headers: HTTPHeaders = ["authorization": "Bearer \(try #require(api.tokens[.author]))"]
+      let answer = await api.client.send(.post, "/api/media", headers: headers, body: Array("GIF89a".utf8))
+      #expect(answer.status == 503)
+      #expect(!answer.text.contains(api.mediaFolder))
+      let record = try #require(api.log.records.first { $0.message == "The disk refused what a request needed" })
+      #expect(record.fields["errno"] == .int(Int(ENOENT)))
     }
   }
 

@@ -1,6 +1,7 @@
 """What a plugin's process can see, and what happens when somebody starts one by hand."""
 
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,27 @@ def system():
         host.ended(host.dispatch(host.write("Hello"), [connection])["deliveries"][0]["id"])
         yield sandbox, host
     finally:
+        host.close()
+        sandbox.close()
+
+
+def test_the_host_takes_all_descriptors_it_may_have_and_its_plugins_do_not():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sandbox = Sandbox()
+    host = Host(sandbox)
+    try:
+        host.bootstrap()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+        host.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+        sandbox.accounts(["alice"])
+        host.connect_x("alice")
+        (pid,) = host.pids("plugin-x")
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["64", "64"]]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         host.close()
         sandbox.close()
 

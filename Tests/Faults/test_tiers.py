@@ -92,6 +92,7 @@ def test_a_stranger_runs_on_tier_c_only_where_that_is_said_expressly(sandbox, tm
 
 def test_a_stranger_is_held_on_tier_b(sandbox, tmp_path):
     manifest = json.loads((EXAMPLE / "manifest.json").read_text())
+    manifest["apiVersion"] = {"name": "1", "sunset": "2020-01-31"}
     host = make_host(sandbox, ROSTRUM_JAIL_TIER="b")
     try:
         host.start()
@@ -99,6 +100,7 @@ def test_a_stranger_is_held_on_tier_b(sandbox, tmp_path):
         publish(host, connect_stranger(host, manifest["id"]), "From a stranger on tier B")
         assert texts(sandbox, "microblog").count("From a stranger on tier B") == 1
         assert row(host, manifest["id"])["tier"] == "B"
+        assert "version 1 of the platform's interface, which the platform ended on 2020-01-31" in host.run("doctor")
     finally:
         host.close()
 

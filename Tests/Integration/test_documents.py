@@ -1,7 +1,9 @@
 """The documents: what they link to and what they name exists."""
 
+import json
 import re
 
+import jsonschema
 import pytest
 from rostrum import ROOT
 
@@ -24,6 +26,20 @@ def test_links_lead_somewhere(document):
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text())
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert not missing
+
+
+MANIFESTS = sorted([*ROOT.glob("plugin-manifests/*.json"), *ROOT.glob("SDK/Examples/*/bundle/manifest.json")])
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_manifests_fit_their_schema(manifest):
+    schema = json.loads((ROOT / "SDK" / "Schemas" / "manifest-1.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    text = json.loads(manifest.read_text())
+    assert not [f"{error.json_path}: {error.message}" for error in validator.iter_errors(text)]
+    assert list(validator.iter_errors({**text, "egres": []}))
+    assert list(validator.iter_errors({**text, "egress": [{**text["egress"][0], "class": "write"}]}))
 
 
 def test_the_catalogue_names_what_exists():

@@ -3,7 +3,7 @@ import Testing
 
 /// Slots, signers, captures, redirects and streams of a rule: what is read, and what is refused with its place.
 @Suite struct RuleFormatTests {
-  private static let rules = #"""
+  static let rules = #"""
     {"rule": "start", "class": "prepare", "method": "POST", "origin": "https://api.example.com", "path": "/bot{bot}/start",
      "calls": ["post/publish"], "body": "json", "auth": "required",
      "slots": {"path.bot": {"secret": "token"}, "header.authorization": {"basic": {"user": "user", "password": "token"}},
@@ -32,7 +32,12 @@ import Testing
     """#
 
   private static func parse(_ rules: String) throws(ManifestError) -> PluginManifest {
-    let text = ManifestSample.text
+    try PluginManifest.parse(Array(document(rules).utf8))
+  }
+
+  /// The sample with these rules beside its own, and what they need.
+  static func document(_ rules: String) -> String {
+    ManifestSample.text
       .replacing(
         #""token": {"label": "Token", "source": "entered"},"#,
         with: #"""
@@ -41,7 +46,6 @@ import Testing
           """#
       )
       .replacing(#""egress": ["#, with: #""egress": [\#(rules),"#)
-    return try PluginManifest.parse(Array(text.utf8))
   }
 
   @Test func everythingIsRead() throws {

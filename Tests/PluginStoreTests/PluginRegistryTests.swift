@@ -147,6 +147,20 @@ import Testing
     }
   }
 
+  @Test func aProtocolThatTheHostDoesNotSpeakIsRefused() async throws {
+    try await Self.run { workshop, registry in
+      for (low, high) in [("2.0", "2.1"), ("1.1", "1.9"), ("0.1", "0.9")] {
+        let path = try workshop.bundle { $0.protocolRange = (low, high) }
+        let error = await refusal { _ = try await registry.install(path, Self.origin()) }
+        #expect(error?.code == .manifest)
+        #expect(error?.message.contains("\(low) to \(high)") == true)
+        #expect(error?.message.contains("this host 1.0 to 1.0") == true)
+      }
+      #expect(try await registry.pool.query("SELECT 1 FROM plugin_bundles").isEmpty)
+      _ = try await registry.install(try workshop.bundle { $0.protocolRange = ("0.9", "3.0") }, Self.origin())
+    }
+  }
+
   @Test func aBadBundleLeavesNoTrace() async throws {
     try await Self.run { workshop, registry in
       let path = try workshop.bundle()

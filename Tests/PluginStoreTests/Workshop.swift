@@ -27,6 +27,7 @@ struct Workshop: Sendable {
   struct Plan: Sendable {
     var id = "probe"
     var version = "1.0.0"
+    var protocolRange = (min: "1.0", max: "1.0")
     var aliases: [String] = []
     var host = "https://api.example.org"
     var methods = ["POST"]
@@ -43,7 +44,8 @@ struct Workshop: Sendable {
       var members: [String: JSONValue] = [
         "schema": "rostrum-plugin/1", "id": .string(id), "name": "Probe", "kind": "platform",
         "version": .string(version), "description": "A plugin of the tests.", "license": "Apache-2.0",
-        "aliases": .array(aliases.map { .string($0) }), "protocol": ["min": "1.0", "max": "1.0"],
+        "aliases": .array(aliases.map { .string($0) }),
+        "protocol": ["min": .string(protocolRange.min), "max": .string(protocolRange.max)],
         "executable": "adapter.sh",
         "methods": [
           "account/capabilities", "account/identify", "post/publish", "post/render", "post/validate", "post/delete",

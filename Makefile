@@ -30,7 +30,7 @@ lint: ## Formatting and layout rules
 sanitize: packages ## The Swift tests under the thread and address sanitizers
 	@.ci/sanitize
 
-soak: release ## The long forms of the fault tests
+soak: release ## All long forms: faults, tutorial, fuzzing, models
 	@.ci/test --long
 
 evidence: packages ## The kill matrix; writes its table to docs/evidence

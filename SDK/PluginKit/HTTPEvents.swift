@@ -13,6 +13,13 @@ public final class HTTPEvents: AsyncSequence, Sendable {
     public var data: String
     /// Its id, if this very event brought one.
     public var id: String?
+
+    /// Makes an event, for tests.
+    public init(name: String = "message", data: String, id: String? = nil) {
+      self.name = name
+      self.data = data
+      self.id = id
+    }
   }
 
   /// What the loop brings: events, then the end.

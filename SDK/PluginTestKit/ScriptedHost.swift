@@ -9,6 +9,8 @@ import Synchronization
 public final class ScriptedHost<Adapter: Platform>: Sendable {
   /// Answers one request; throw a `PlatformError` where there is no complete answer.
   public typealias Script = @Sendable (PerformHTTPRequest) async throws(PlatformError) -> HTTPAnswer
+  /// Answers one request for a stream; throw a `PlatformError` where there is no answer.
+  public typealias StreamScript = @Sendable (PerformHTTPRequest) async throws(PlatformError) -> ScriptedStream
 
   private struct State {
     var calls = 0
@@ -23,9 +25,37 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
   private final class Recorder: Sendable {
     let state = Mutex(State())
     let script: Script
+    let streamScript: StreamScript?
+    let streams = KitStreams()
 
-    init(_ script: @escaping Script) {
+    init(_ script: @escaping Script, _ streamScript: StreamScript?) {
       self.script = script
+      self.streamScript = streamScript
+    }
+
+    /// Answers what belongs to streams; nil for other methods.
+    func stream(_ method: String, _ params: RawJSON) async throws -> (any WireValue)? {
+      switch method {
+      case OpenHTTPStreamRequest.method: return try await open(try OpenHTTPStreamRequest(json: params).request)
+      case CreditHTTPStreamRequest.method: try streams.credit(try CreditHTTPStreamRequest(json: params))
+      case CloseHTTPStreamRequest.method: try streams.close(try CloseHTTPStreamRequest(json: params))
+      default: return nil
+      }
+      return EmptyMessage()
+    }
+
+    private func open(_ request: PerformHTTPRequest) async throws(PlatformError) -> OpenHTTPStreamRequest.Answer {
+      state.withLock { $0.requests.append(request) }
+      guard let streamScript else {
+        throw PlatformError(.methodNotFound, "the scripted host has no script for streams")
+      }
+      switch try await streamScript(request) {
+      case .answer(let answer): return OpenHTTPStreamRequest.Answer(stream: nil, answer: answer)
+      case .events(let events, let headers, let end, let usage):
+        let wire = events.map { StreamNotification.Event(event: $0.name, data: $0.data, id: $0.id) }
+        let id = streams.open(KitStreams.Content(events: wire, end: end, usage: usage), for: request.call)
+        return OpenHTTPStreamRequest.Answer(stream: id, answer: HTTPAnswer(status: 200, headers: headers))
+      }
     }
 
     func answer(_ request: PerformHTTPRequest) async throws(PlatformError) -> HTTPAnswer {
@@ -44,15 +74,34 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
     }
   }
 
+  /// The host's end of the conversation, which comes into being after the handlers that need it.
+  private final class HostSide: Sendable {
+    private struct Reference: Sendable { weak var connection: Connection? }
+
+    private let reference = Mutex(Reference())
+
+    func attach(_ connection: Connection) { reference.withLock { $0.connection = connection } }
+
+    func notify(_ message: StreamNotification) { reference.withLock { $0.connection }?.notify(message) }
+  }
+
   private let recorder: Recorder
   private let connection: LocalConnection
 
-  /// Joins an adapter to a host that answers by `script`.
-  public init(_ adapter: Adapter, script: @escaping Script) {
-    let recorder = Recorder(script)
+  /// Joins an adapter to a host that answers by `script`, and by `streams` where it asks for events.
+  public init(_ adapter: Adapter, streams: StreamScript? = nil, script: @escaping Script) {
+    let recorder = Recorder(script, streams)
+    let host = HostSide()
     let service = PlatformService(adapter)
-    let host = Connection.Handlers(
+    let handlers = Connection.Handlers(
       request: { method, params in
+        do {
+          if let answer = try await recorder.stream(method, params) { return .success(answer) }
+        } catch let error as PlatformError {
+          return .failure(error)
+        } catch {
+          return .failure(PlatformError(.invalidParams, "\(error)"))
+        }
         guard method == PerformHTTPRequest.method else {
           return .failure(PlatformError(.methodNotFound, "the scripted host has no \(method)"))
         }
@@ -64,6 +113,10 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
           return .failure(PlatformError(.invalidParams, "\(error)"))
         }
       },
+      replied: { _, result in
+        guard let stream = (result as? OpenHTTPStreamRequest.Answer)?.stream else { return }
+        recorder.streams.begin(stream) { host.notify($0) }
+      },
       notification: { method, params in
         // Anything but a readable log line is of no interest to a test.
         guard method == LogNotification.method, let line = try? LogNotification(json: params) else { return }
@@ -71,7 +124,8 @@ public final class ScriptedHost<Adapter: Platform>: Sendable {
       }
     )
     self.recorder = recorder
-    connection = LocalConnection(host: host, plugin: service.handlers)
+    connection = LocalConnection(host: handlers, plugin: service.handlers)
+    host.attach(connection.host)
     service.attach(connection.plugin)
   }
 

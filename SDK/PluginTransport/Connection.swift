@@ -13,6 +13,8 @@ public final class Connection: Sendable {
     public var immediate: @Sendable (_ method: String, _ params: RawJSON) -> Result<any WireValue, ProtocolError>?
     /// Answers a request.
     public var request: @Sendable (_ method: String, _ params: RawJSON) async -> Result<any WireValue, ProtocolError>
+    /// Learns that the result of a request has left, for what must come after it. Must not block.
+    public var replied: @Sendable (_ method: String, _ result: any WireValue) -> Void
     /// Takes a notification, on the reader's thread. Must not block.
     public var notification: @Sendable (_ method: String, _ params: RawJSON) -> Void
     /// Learns that the other side broke a rule; the stream still goes on.
@@ -22,11 +24,13 @@ public final class Connection: Sendable {
     public init(
       immediate: @escaping @Sendable (String, RawJSON) -> Result<any WireValue, ProtocolError>? = { _, _ in nil },
       request: @escaping @Sendable (String, RawJSON) async -> Result<any WireValue, ProtocolError>,
+      replied: @escaping @Sendable (String, any WireValue) -> Void = { _, _ in },
       notification: @escaping @Sendable (String, RawJSON) -> Void = { _, _ in },
       violation: @escaping @Sendable (ProtocolError) -> Void = { _ in }
     ) {
       self.immediate = immediate
       self.request = request
+      self.replied = replied
       self.notification = notification
       self.violation = violation
     }
@@ -176,6 +180,7 @@ public final class Connection: Sendable {
         let result = await handlers.request(method, params)
         freePlace()
         reply(id, result)
+        if case .success(let value) = result { handlers.replied(method, value) }
         ended(id)
       }
       return nil

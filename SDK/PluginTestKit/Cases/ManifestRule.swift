@@ -43,6 +43,10 @@ public struct ManifestRule: Sendable {
   let slots: [Slot]
   let clauses: [Clause]
   let exposedHeaders: Set<String>
+  /// Whether its answers come as events.
+  public let isStream: Bool
+  /// Where an event says what was used.
+  let usage: String?
   /// Why a request that is not GET or HEAD is of class `read`.
   let reason: String?
   /// Where an answer says what a commit made.
@@ -68,6 +72,8 @@ public struct ManifestRule: Sendable {
     reason = try object.optionalString("reason")
     remoteID = try object.optionalString("remoteId")
     isSigned = object.optional("signer") != nil
+    isStream = object.optional("stream") != nil
+    usage = try object.optionalObject("stream")?.optionalString("usage")
     var slots: [Slot] = []
     for (place, value) in try object.optionalObject("slots")?.all ?? [] {
       let slot = try value.object()
@@ -132,8 +138,11 @@ public struct ManifestRule: Sendable {
   }
 
   /// What is wrong with a request under this rule; nil if a host would send it.
-  func problem(of request: PerformHTTPRequest, from method: String) -> String? {
+  func problem(of request: PerformHTTPRequest, from method: String, isStream: Bool = false) -> String? {
     guard allows(method) else { return "\(method) may not use the rule \(name)" }
+    if isStream != self.isStream {
+      return isStream ? "the rule \(name) is none of a stream" : "the rule \(name) is for host/http.open alone"
+    }
     if isEffect, request.step == nil { return "a request of class \(effectClass) names no step (rule \(name))" }
     if let name = request.query.keys.first(where: { !query.contains($0) }) {
       return "the query key \(name) is not granted"

@@ -26,9 +26,12 @@ final class AdapterSession: Sendable {
     tap: @escaping AdapterProcess.Tap = { _, _ in }
   ) throws(AdapterProcessError) {
     let box = Box()
-    let handlers = Connection.Handlers(request: { method, params in
-      await host.answer(method, params, process: box.process)
-    })
+    let handlers = Connection.Handlers(
+      request: { method, params in await host.answer(method, params, process: box.process) },
+      replied: { _, result in
+        host.replied(result) { [weak process = box.process] in process?.connection?.notify($0) }
+      }
+    )
     process = try AdapterProcess(
       launch,
       handlers: handlers,

@@ -47,6 +47,7 @@ final class KitHost: Sendable {
   private let plan: Plan
   private let state = Mutex(State())
   private let pulse = Pulse()
+  private let streams = KitStreams()
 
   init(
     manifest: AdapterManifest,
@@ -129,6 +130,7 @@ final class KitHost: Sendable {
   }
 
   func endCall(_ call: String) {
+    streams.endCall(call)
     _ = state.withLock { $0.calls.removeValue(forKey: call) }
   }
 
@@ -198,6 +200,14 @@ final class KitHost: Sendable {
       switch method {
       case PerformHTTPRequest.method:
         return .success(try await http(try PerformHTTPRequest(json: params), process))
+      case OpenHTTPStreamRequest.method:
+        return .success(try await open(try OpenHTTPStreamRequest(json: params).request, process))
+      case CreditHTTPStreamRequest.method:
+        try streams.credit(try CreditHTTPStreamRequest(json: params))
+        return .success(EmptyMessage())
+      case CloseHTTPStreamRequest.method:
+        try streams.close(try CloseHTTPStreamRequest(json: params))
+        return .success(EmptyMessage())
       case StatMediaRequest.method:
         let request = try StatMediaRequest(json: params)
         noteOther(method)
@@ -227,9 +237,40 @@ final class KitHost: Sendable {
     }
   }
 
-  private func http(
+  /// The answer to `host/http.open` has left: its events follow.
+  func replied(_ result: any WireValue, _ send: @escaping KitStreams.Send) {
+    guard let stream = (result as? OpenHTTPStreamRequest.Answer)?.stream else { return }
+    streams.begin(stream, send)
+  }
+
+  /// Asks for an answer of events; what is none is given whole.
+  private func open(
     _ request: PerformHTTPRequest,
     _ process: AdapterProcess?
+  ) async throws(ProtocolError) -> OpenHTTPStreamRequest.Answer {
+    var answer = try await http(request, process, isStream: true)
+    let type = answer.headers["content-type"] ?? ""
+    guard let rule = manifest.rules[request.rule], (200..<300).contains(answer.status),
+      type.hasPrefix("text/event-stream"), let text = answer.text
+    else {
+      answer.headers = exposed(answer, manifest.rules[request.rule])
+      return OpenHTTPStreamRequest.Answer(stream: nil, answer: answer)
+    }
+    let events = KitStreams.events(in: text)
+    let content = KitStreams.Content(events: events, usage: KitStreams.usage(rule.usage, in: events))
+    let id = streams.open(content, for: request.call)
+    let head = HTTPAnswer(status: answer.status, headers: exposed(answer, rule))
+    return OpenHTTPStreamRequest.Answer(stream: id, answer: head)
+  }
+
+  private func exposed(_ answer: HTTPAnswer, _ rule: ManifestRule?) -> [String: String] {
+    answer.headers.filter { rule?.exposedHeaders.contains($0.key) ?? false }
+  }
+
+  private func http(
+    _ request: PerformHTTPRequest,
+    _ process: AdapterProcess?,
+    isStream: Bool = false
   ) async throws(ProtocolError) -> HTTPAnswer {
     guard let method = state.withLock({ $0.calls[request.call] }) else {
       throw refuse(.invalidParams, "names the call “\(request.call)”, which is not open")
@@ -237,7 +278,9 @@ final class KitHost: Sendable {
     guard let rule = manifest.rules[request.rule] else {
       throw refuse(.egressDenied, "asks by the rule “\(request.rule)”, which the manifest does not have")
     }
-    if let problem = rule.problem(of: request, from: method) { throw refuse(.egressDenied, problem) }
+    if let problem = rule.problem(of: request, from: method, isStream: isStream) {
+      throw refuse(.egressDenied, problem)
+    }
     let digest = Self.digest(request)
     let (kept, number) = try lookUp(request, rule, digest, method)
     if let kept { return kept }
@@ -334,7 +377,8 @@ final class KitHost: Sendable {
     _ method: String
   ) async throws(ProtocolError) -> HTTPAnswer {
     var answer = try await platform.answer(request, rule: rule, account: account, method: method)
-    answer.headers = answer.headers.filter { rule.exposedHeaders.contains($0.key) }
+    // The type of a stream is looked at before it goes on its way.
+    if !rule.isStream { answer.headers = exposed(answer, rule) }
     if rule.isEffect, rule.outcome(of: answer) != .rejected {
       let effect = Effect(
         step: request.step ?? "",
@@ -358,7 +402,8 @@ final class KitHost: Sendable {
     let step = request.step ?? request.rule
     state.withLock { state in
       guard rule.isEffect else {
-        if method == "post/publish" { state.pendingReads[step + digest] = answer }
+        // What a stream brought is not kept.
+        if method == "post/publish", !rule.isStream { state.pendingReads[step + digest] = answer }
         return
       }
       Self.keep(

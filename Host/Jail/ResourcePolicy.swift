@@ -42,7 +42,7 @@ package enum ResourceKill: Sendable, Equatable, CustomStringConvertible {
 ///
 /// A short peak above a limit is forgiven; twice the memory counts at once. Processor time is judged over a minute,
 /// because bursts are what a plugin is for. A plugin that has just started or has work is looked at often, one that
-/// grows as often as it takes to see it at its limit, one that waits once a second.
+/// grows as often as it takes to see it at its limit, one that waits twice a second.
 package struct ResourcePolicy: Sendable {
   package typealias Instant = ContinuousClock.Instant
 
@@ -50,7 +50,7 @@ package struct ResourcePolicy: Sendable {
   /// How long a plugin may be above a limit.
   package static let grace = Duration.milliseconds(250)
   /// Between looks at a plugin that waits.
-  package static let idlePause = Duration.seconds(1)
+  package static let idlePause = Duration.milliseconds(500)
   /// Between looks at a plugin that works or has just started.
   static let alertPause = Duration.milliseconds(100)
   /// Between looks at a plugin that may soon be, or is, above a limit.

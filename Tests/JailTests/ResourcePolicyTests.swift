@@ -65,28 +65,28 @@ import Testing
     #expect(policy.judge(sample(threads: 9), at: start + .milliseconds(250)) == .threads(used: 9, limit: 8))
   }
 
-  @Test func aPluginThatWaitsIsLookedAtOnceASecond() {
+  @Test func aPluginThatWaitsIsLookedAtTwiceASecond() {
     var policy = ResourcePolicy(limits: Self.limits, start: start)
     _ = policy.judge(sample(), at: start)
     #expect(policy.pause(at: start) == .milliseconds(100))
     #expect(policy.wantsWholeLook(at: start + .milliseconds(100)))
     let later = start + .seconds(10)
     _ = policy.judge(sample(), at: later)
-    #expect(policy.pause(at: later) == .seconds(1))
+    #expect(policy.pause(at: later) == .milliseconds(500))
     #expect(!policy.wantsWholeLook(at: later + .seconds(4)))
     #expect(policy.wantsWholeLook(at: later + .seconds(5)))
     policy.noteWork(at: later)
     #expect(policy.pause(at: later) == .milliseconds(100))
     #expect(policy.wantsWholeLook(at: later + .seconds(1)))
-    #expect(policy.pause(at: later + .seconds(3)) == .seconds(1))
+    #expect(policy.pause(at: later + .seconds(3)) == .milliseconds(500))
   }
 
   @Test func aPluginThatGrowsIsLookedAtBeforeItReachesItsLimit() {
     var policy = ResourcePolicy(limits: Self.limits, start: start - .seconds(10))
     _ = policy.judge(sample(mebibytes: 10), at: start)
-    // 20 MiB a second leave 3.5 s, so a second is soon enough; at 60 the limit is half a second away.
+    // 20 MiB a second leave 3.5 s, so the usual pause is soon enough; at 40 the limit is 0.75 s away.
     _ = policy.judge(sample(mebibytes: 30), at: start + .seconds(1))
-    #expect(policy.pause(at: start + .seconds(1)) == .seconds(1))
+    #expect(policy.pause(at: start + .seconds(1)) == .milliseconds(500))
     _ = policy.judge(sample(mebibytes: 70), at: start + .seconds(2))
     let pause = policy.pause(at: start + .seconds(2))
     #expect(pause > .milliseconds(370) && pause < .milliseconds(380))
@@ -97,7 +97,7 @@ import Testing
     _ = policy.judge(sample(mebibytes: 101), at: start + .seconds(4) + .milliseconds(20))
     #expect(policy.pause(at: start + .seconds(5)) == .milliseconds(20))
     _ = policy.judge(sample(mebibytes: 50), at: start + .seconds(6))
-    #expect(policy.pause(at: start + .seconds(6)) == .seconds(1))
+    #expect(policy.pause(at: start + .seconds(6)) == .milliseconds(500))
   }
 
   @Test func extremeNumbersDoNotTrap() {
@@ -107,7 +107,7 @@ import Testing
         ResourceSample(residentBytes: .max, cpu: .seconds(second * 1_000_000), threads: .max),
         at: start + .seconds(second)
       )
-      #expect(policy.pause(at: start + .seconds(second)) <= .seconds(1))
+      #expect(policy.pause(at: start + .seconds(second)) <= .milliseconds(500))
     }
     var tiny = ResourcePolicy(limits: JailLimits(memoryMiB: 0, cpu: 0, threads: 0), start: start)
     _ = tiny.judge(ResourceSample(residentBytes: .min), at: start)

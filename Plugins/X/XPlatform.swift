@@ -114,10 +114,13 @@ package struct XPlatform: Platform {
   private func create(_ body: [String: JSONLiteral], step: String, _ job: JobContext) async throws -> String {
     let answer = try await job.http(rule: "createPost", step: step, json: .object(body))
     // Where somebody had to look, the host knows the id and there is no body.
-    guard answer.isSuccess, let id = Self.confirmedID(in: answer) ?? Self.id(in: answer) else {
-      throw AnswerErrors.error(answer, .commit)
-    }
-    return id
+    if answer.isSuccess, let id = Self.confirmedID(in: answer) ?? Self.id(in: answer) { return id }
+    guard answer.isReplayed, answer.isSuccess, answer.json == nil else { throw AnswerErrors.error(answer, .commit) }
+    throw PlatformError(
+      .notPermitted,
+      "This post of the thread is on X, but its id is not known, so nothing can answer to it.",
+      userMessage: "Publish the rest of the thread by hand, as an answer to the last post that is out."
+    )
   }
 
   private static func partial(

@@ -107,6 +107,18 @@ import plugin_x
     #expect(parent == "999")
   }
 
+  @Test func nothingAnswersToAPostWithoutAnID() async throws {
+    let host = try await host { step throws(PlatformError) in
+      step == "post-2" ? HTTPAnswer(status: 200, isReplayed: true) : nil
+    }
+    guard case .partial(let partial) = try await host.publish(thread, account, job: job) else {
+      Issue.record("not partial")
+      return
+    }
+    #expect(partial.error.kind == .notPermitted)
+    #expect(partial.segments == published("101"))
+  }
+
   @Test func rendersEachPost() async throws {
     let host = try await host()
     let rendering = try await host.render(thread, account)

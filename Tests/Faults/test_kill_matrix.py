@@ -78,7 +78,7 @@ def hold(sandbox, moment, number):
     if moment == "platform committed, no reply":
         orders.append({"match": match, "action": "resetAfterCommit", "skip": number - 1})
     sandbox.http.call("DELETE", "/_sandbox/faults")
-    return sandbox.faults(*orders)["ids"][0]
+    return sandbox.faults(*orders)["faults"][0]["id"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,16 +21,15 @@ public enum AdapterTemplate: String, CaseIterable, Sendable {
   ///   - name: what people read.
   ///   - sdk: a folder or an address of the package with PluginKit; only Swift needs it.
   public func files(id: String, name: String, sdk: String) -> [File] {
-    sources.map { path, text in
+    let (sources, words) = example
+    // In this order: the id may hold the example's, and a word of the shared files holds the id.
+    let changes =
+      [("example-\(rawValue)", id), (#".package(name: "rostrum", path: "../../..")"#, Self.dependency(sdk))]
+      + words.map { ($0, $1) } + [("@id@", id), ("@name@", name)]
+    return sources.map { path, text in
       File(
-        path: path.replacing(exampleID, with: id),
-        text: Self.fill(
-          text,
-          [
-            (exampleID, id), (exampleName, name),
-            (#".package(name: "rostrum", path: "../../..")"#, Self.dependency(sdk)),
-          ]
-        ),
+        path: path.replacing("example-\(rawValue)", with: id),
+        text: changes.reduce(text) { $0.replacing($1.0, with: $1.1) },
         isExecutable: text.hasPrefix("#!")
       )
     }
@@ -39,21 +38,11 @@ public enum AdapterTemplate: String, CaseIterable, Sendable {
   /// What to run in the folder before the program can be started; nil if nothing is to be built.
   public var build: String? { self == .python ? nil : "make" }
 
-  private var sources: [(path: String, text: String)] {
+  private var example: (files: [(path: String, text: String)], words: [String: String]) {
     switch self {
-    case .swift: Self.swiftFiles
-    case .python: Self.pythonFiles
-    case .c: Self.cFiles
-    }
-  }
-
-  private var exampleID: String { "example-\(rawValue)" }
-
-  private var exampleName: String {
-    switch self {
-    case .swift: "Microblog (Swift)"
-    case .python: "Microblog (Python)"
-    case .c: "Microblog (C)"
+    case .swift: (Self.swiftFiles, Self.swiftWords)
+    case .python: (Self.pythonFiles, Self.pythonWords)
+    case .c: (Self.cFiles, Self.cWords)
     }
   }
 
@@ -61,9 +50,5 @@ public enum AdapterTemplate: String, CaseIterable, Sendable {
     let quoted = sdk.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
     return sdk.contains("://") || sdk.hasPrefix("git@")
       ? ".package(url: \"\(quoted)\", branch: \"main\")" : ".package(name: \"rostrum\", path: \"\(quoted)\")"
-  }
-
-  private static func fill(_ text: String, _ changes: [(String, String)]) -> String {
-    changes.reduce(text) { $0.replacing($1.0, with: $1.1) }
   }
 }

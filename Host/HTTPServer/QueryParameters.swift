@@ -14,9 +14,14 @@ package struct QueryParameters: Sendable, Equatable {
       let equals = part.firstIndex(of: "=")
       let name = PercentCoding.decode(part[..<(equals ?? part.endIndex)], plusIsSpace: true)
       let value = equals.map { PercentCoding.decode(part[part.index(after: $0)...], plusIsSpace: true) } ?? ""
-      guard let name, let value else { throw .badRequest("The query holds a broken escape") }
+      guard let name, let value else {
+        let shown = String((name.map { $0[...] } ?? part).prefix(64))
+        throw .badRequest("The query parameter '\(shown)' holds a broken escape", field: shown)
+      }
       pairs.append(Pair(name: name, value: value))
-      guard pairs.count <= 256 else { throw .badRequest("The query has too many parameters; at most 256 are allowed") }
+      guard pairs.count <= 256 else {
+        throw .badRequest("The query has too many parameters; at most 256 are allowed", field: String(name.prefix(64)))
+      }
     }
     self.pairs = pairs
   }

@@ -9,13 +9,15 @@ package struct RequestTarget: Sendable, Equatable {
 
   /// Splits a target in origin form.
   ///
-  /// Refused: other forms, broken escapes, an escaped slash or NUL, and `.` or `..` as a segment.
+  /// Refused: other forms, anything but visible ASCII, broken escapes, an escaped slash or NUL, and `.` or `..` as a
+  /// segment.
   package init(_ raw: String) throws(HTTPProblem) {
     let mark = raw.utf8.firstIndex(of: UInt8(ascii: "?"))
     let path = raw[..<(mark ?? raw.endIndex)]
     query = mark.map { raw[raw.index(after: $0)...] } ?? ""
-    guard !raw.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
-      throw .badRequest("The request's address holds a space or a control character")
+    // Beyond ASCII, a mark that combines with a slash would hide it from what looks at whole characters.
+    guard !raw.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) else {
+      throw .badRequest("The request's address holds a space, a control character or a letter without its escape")
     }
     guard path.utf8.first == UInt8(ascii: "/") else {
       throw .badRequest("The request's address must begin with a slash")

@@ -43,6 +43,8 @@ import Testing
       ("POST /ok HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\n\nabc", 400),
       ("POST /ok HTTP/1.1\nHost: a\nTransfer-Encoding: chunked, gzip\n\nabc", 400),
       ("GET /a b HTTP/1.1\nHost: a\n\n", 400),
+      ("GET /\u{301}ok HTTP/1.1\nHost: a\n\n", 400),
+      ("GET /ok?\u{301}n=1 HTTP/1.1\nHost: a\n\n", 400),
       ("GET /ok HTTP/1.1\nHost: a\nX Y: 1\n\n", 400),
       ("POST /ok HTTP/1.1\nHost: a\nContent-Length: 3\nTransfer-Encoding: chunked\n\n0\n\n", 400),
       ("POST /ok HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\nzz\n", 400),

@@ -34,12 +34,23 @@ package struct FieldError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package var description: String { message }
 
+  /// The path of a member of the object at `path`, which is empty for the whole body.
+  ///
+  /// Names come from outside: an empty one is shown as `""`, a long one is cut, control characters are replaced.
+  package static func path(_ path: String, _ name: String) -> String {
+    let shown = name.isEmpty ? "\"\"" : printable(name, 64)
+    return path.isEmpty ? shown : "\(path).\(shown)"
+  }
+
   /// `text` in quotes, shortened and without control characters.
-  static func quoted(_ text: String, _ limit: Int = 60) -> String {
+  static func quoted(_ text: String, _ limit: Int = 60) -> String { "\"\(printable(text, limit))\"" }
+
+  private static func printable(_ text: String, _ limit: Int) -> String {
+    if text.utf8.count <= limit, text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return text }
     var shown = ""
     for scalar in text.unicodeScalars.prefix(limit) {
       shown.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
     }
-    return text.unicodeScalars.count > limit ? "\"\(shown)…\"" : "\"\(shown)\""
+    return text.unicodeScalars.count > limit ? shown + "…" : shown
   }
 }

@@ -32,10 +32,7 @@ package struct FieldReader: Sendable {
   package func has(_ name: String) -> Bool { members[name] != nil }
 
   /// The path of a field of this object.
-  package func path(_ name: String) -> String {
-    let shown = name.count > 64 ? name.prefix(64) + "…" : name[...]
-    return path.isEmpty ? String(shown) : "\(path).\(shown)"
-  }
+  package func path(_ name: String) -> String { FieldError.path(path, name) }
 
   /// Refuses the fields that were not read, naming them.
   package func finish() throws(FieldError) {
@@ -44,7 +41,7 @@ package struct FieldReader: Sendable {
     guard let first = unknown.first else { return }
     let more = unknown.count > 1 ? " (and \(unknown.count - 1) more)" : ""
     throw FieldError(
-      field: FieldError.quoted(path(first), 80).filter { $0 != "\"" },
+      field: path(first),
       code: .unknown,
       problem: "is not known\(more)",
       allowed: seen.isEmpty ? "no field" : "only " + seen.sorted().joined(separator: ", ")

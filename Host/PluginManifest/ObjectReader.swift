@@ -38,9 +38,7 @@ struct ObjectReader {
   /// Names of all fields, sorted.
   var names: [String] { fields.keys.sorted() }
 
-  func place(_ name: String) -> String {
-    path.isEmpty ? name : "\(path).\(name)"
-  }
+  func place(_ name: String) -> String { FieldError.path(path, name) }
 
   /// The value of a field without judging it; nil if absent.
   mutating func value(_ name: String) -> JSONValue? {

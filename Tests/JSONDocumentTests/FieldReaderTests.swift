@@ -99,6 +99,8 @@ import Testing
     let name = "\u{1B}[31m" + String(repeating: "n", count: 10_000)
     let unknown = failure([name: 1]) { _ in }
     #expect(unknown.map { $0.field.count < 100 && !$0.field.contains("\u{1B}") } == true)
+    let empty = failure(["": 1]) { _ in }
+    #expect(empty?.message == #"'""' is not known; allowed: no field"#)
     let choice = failure(["c": .string(String(repeating: "v", count: 10_000) + "\u{7}")]) { reader throws(FieldError) in
       _ = try reader.oneOf("c", ["a"])
     }

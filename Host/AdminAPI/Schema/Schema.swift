@@ -77,7 +77,9 @@ package indirect enum Schema: Sendable {
           allowed: "at most \(limit)"
         )
       }
-      for (name, member) in members.sorted(by: { $0.key < $1.key }) { try element.check(member, at: "\(path).\(name)") }
+      for (name, member) in members.sorted(by: { $0.key < $1.key }) {
+        try element.check(member, at: FieldError.path(path, name))
+      }
     case .any: return
     case .nullable(let schema): if !value.isNull { try schema.check(value, at: path) }
     case .named: return
@@ -89,7 +91,7 @@ package indirect enum Schema: Sendable {
     let names = Set(fields.map(\.name))
     for name in members.keys.sorted() where !names.contains(name) {
       throw FieldError(
-        field: join(path, name),
+        field: FieldError.path(path, name),
         code: .unknown,
         problem: "is not known",
         allowed: fields.map(\.name).joined(separator: ", ")
@@ -99,13 +101,13 @@ package indirect enum Schema: Sendable {
       guard let member = members[field.name] else {
         guard field.isRequired else { continue }
         throw FieldError(
-          field: join(path, field.name),
+          field: FieldError.path(path, field.name),
           code: .missing,
           problem: "is missing",
           allowed: field.schema.words
         )
       }
-      try field.schema.check(member, at: join(path, field.name))
+      try field.schema.check(member, at: FieldError.path(path, field.name))
     }
   }
 
@@ -127,8 +129,6 @@ package indirect enum Schema: Sendable {
   private static func notAnObject(_ value: JSONValue, _ path: String) -> FieldError {
     FieldError(field: path, code: .wrongType, problem: "has the wrong type", came: value.kind, allowed: "an object")
   }
-
-  private static func join(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
   /// The allowed values in a few words.
   private var words: String {

@@ -115,7 +115,7 @@ let package = Package(
       ]
     ),
     module("Jail", in: "Host", ["Logging", "Processes"]),
-    tests("JailTests", ["Jail", "Logging", "Processes", "plugin-x", "rostrum-jail"]),
+    tests("JailTests", ["Jail", "Logging", "Processes", "TestSupport", "plugin-x", "rostrum-jail"]),
 
     // MARK: Plugin host
     module("PluginManifest", in: "Host", ["JSONDocument"]),
@@ -223,7 +223,7 @@ let package = Package(
       "ServerTests",
       [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore", "PluginHost",
-        "PluginManifest", "PluginStore", "Processes", "Server", "ServiceTree", "rostrum", "rostrum-jail",
+        "PluginManifest", "PluginStore", "Processes", "Server", "ServiceTree", "TestSupport", "rostrum", "rostrum-jail",
       ]
     ),
 

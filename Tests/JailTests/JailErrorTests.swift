@@ -1,12 +1,13 @@
 import Foundation
 import Glibc
 import Processes
+import TestSupport
 import Testing
 
 @testable import Jail
 
 /// What people read when a plugin can not be put into the jail.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: !JailFixture.isSanitized)) struct JailErrorTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: !SanitizedBuild.isOn)) struct JailErrorTests {
   private let fixture: JailFixture
 
   init() throws {

@@ -1,11 +1,12 @@
 import Glibc
 import Processes
+import TestSupport
 import Testing
 
 @testable import Jail
 
 /// Nothing gets out of the tiers that the probe reports, whoever runs the host.
-@Suite(.timeLimit(.minutes(5)), .enabled(if: !JailFixture.isSanitized)) struct JailEscapeTests {
+@Suite(.timeLimit(.minutes(5)), .enabled(if: !SanitizedBuild.isOn)) struct JailEscapeTests {
   private let fixture: JailFixture
 
   init() throws {

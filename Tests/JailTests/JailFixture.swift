@@ -13,12 +13,6 @@ final class JailFixture: Sendable {
   /// Where the interpreter's own files lie.
   static let pythonPaths = SmallFile.names(in: "/usr/lib").filter { $0.hasPrefix("python3") }.map { "/usr/lib/\($0)" }
 
-  /// Whether programs of this build carry a sanitizer, which needs `/proc` and memory without end.
-  static let isSanitized: Bool = {
-    let data = FileManager.default.contents(atPath: "\(programs)/rostrum-jail") ?? Data()
-    return data.range(of: Data("__tsan_init".utf8)) != nil || data.range(of: Data("__asan_init".utf8)) != nil
-  }()
-
   let folder: String
   let spawner: Spawner
   let logger = Logger(sink: MemorySink())

@@ -1,11 +1,12 @@
 import Glibc
 import Processes
+import TestSupport
 import Testing
 
 @testable import Jail
 
 /// Limits that really kill.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: !JailFixture.isSanitized)) struct ResourceWatchTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: !SanitizedBuild.isOn)) struct ResourceWatchTests {
   private let fixture: JailFixture
 
   init() throws {

@@ -7,10 +7,11 @@ import PluginManifest
 import PluginStore
 import Processes
 import Server
+import TestSupport
 import Testing
 
 /// Who may be started in which tier, and with what.
-@Suite(.timeLimit(.minutes(2))) struct PluginLaunchTests {
+@Suite(.timeLimit(.minutes(2)), .enabled(if: !SanitizedBuild.isOn)) struct PluginLaunchTests {
   private let folder: TemporaryFolder
   private let spawner: Spawner
 

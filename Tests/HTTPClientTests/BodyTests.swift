@@ -50,7 +50,7 @@ import Testing
   @Test func boundariesDiffer() async throws {
     for _ in 0..<2 { _ = try await echo(.multipart([.init(name: "a", content: .text("b"))])) }
     let types = server.requests.compactMap { $0.header("content-type") }
-    #expect(types.count == 2)
+    try #require(types.count == 2)
     #expect(types[0] != types[1])
     let boundary = try #require(types[0].split(separator: "=").last)
     #expect(String(decoding: server.requests[0].body, as: UTF8.self).hasPrefix("--\(boundary)\r\n"))

@@ -146,7 +146,8 @@ import Testing
       _ = connection.readRequest()
       connection.waitForEnd()
     }
-    #expect(await post(server, timeout: .milliseconds(200)).unknownReason == .timeout)
+    // Long enough to connect and send on a machine that has other things to do.
+    #expect(await post(server, timeout: .seconds(3)).unknownReason == .timeout)
     #expect(server.requests.count == 1)
   }
 

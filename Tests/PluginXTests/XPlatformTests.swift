@@ -57,7 +57,7 @@ import plugin_x
       publication == .published(.init(remoteID: "555", url: "https://x.com/ann_b/status/555"))
     )
     let requests = host.requests
-    #expect(requests.map(\.rule) == ["uploadMedia", "describeMedia", "createPost"])
+    try #require(requests.map(\.rule) == ["uploadMedia", "describeMedia", "createPost"])
     #expect(requests.map(\.step) == ["upload-1", "describe-1", "post"])
     #expect(
       requests[0].body

@@ -89,7 +89,7 @@ let package = Package(
     module("ServiceTree", in: "Host", ["Logging"]),
     tests("CryptographyTests", ["Cryptography"]),
     tests("HTTPClientTests", ["HTTPClient"]),
-    tests("HTTPServerTests", ["HTTPServer", "Logging"]),
+    tests("HTTPServerTests", ["FuzzSupport", "HTTPServer", "Logging"]),
     tests("JSONDocumentTests", ["JSONDocument"]),
     tests("LoggingTests", ["Logging"]),
     tests("PostgresTests", ["Postgres", "TestSupport"]),
@@ -134,7 +134,7 @@ let package = Package(
       in: "Host",
       ["Cryptography", "JSONDocument", "JSONText", "PluginManifest", "PluginProtocol", "Postgres", "Processes"]
     ),
-    tests("PluginManifestTests", ["JSONDocument", "PluginManifest"]),
+    tests("PluginManifestTests", ["FuzzSupport", "JSONDocument", "PluginManifest"]),
     tests(
       "PluginStoreTests",
       [
@@ -146,8 +146,8 @@ let package = Package(
     tests(
       "PluginHostTests",
       [
-        "JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Processes",
-        "ServiceTree",
+        "FuzzSupport", "JSONText", "Logging", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport",
+        "Processes", "ServiceTree",
       ]
     ),
 
@@ -212,10 +212,9 @@ let package = Package(
     tests(
       "AdminAPITests",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
-        "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "PluginStore", "Postgres",
-        "Processes",
-        "Publishing", "Sites", "TestSupport", "Vault",
+        "AdminAPI", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer", "Identity",
+        "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "PluginStore",
+        "Postgres", "Processes", "Publishing", "Sites", "TestSupport", "Vault",
       ]
     ),
 
@@ -238,6 +237,12 @@ let package = Package(
       ],
       path: "Tests/Benchmarks",
       exclude: ["Driver"],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "FuzzSupport",
+      dependencies: ["JSONDocument"],
+      path: "Tests/Fuzzing",
       swiftSettings: settings
     ),
     .target(

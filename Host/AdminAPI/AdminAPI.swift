@@ -7,23 +7,23 @@ import Postgres
 /// The HTTP interface: its operations, checked and described at one place.
 package struct AdminAPI: Sendable {
   private let services: APIServices
-  private let endpoints: [Endpoint]
+  /// All operations.
+  static let endpoints =
+    HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
+    + ConnectionRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints + ScheduleRoutes.endpoints
+    + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + PluginRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 
   package init(services: APIServices) {
     self.services = services
-    endpoints =
-      HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
-      + ConnectionRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints + ScheduleRoutes.endpoints
-      + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + PluginRoutes.endpoints
-    description = OpenAPI.document(endpoints, version: services.version).text()
+    description = OpenAPI.document(Self.endpoints, version: services.version).text()
   }
 
   /// The routes for the server.
   package func router() -> Router {
     var router = Router()
-    for endpoint in endpoints {
+    for endpoint in Self.endpoints {
       let limit = Int(clamping: services.limits.mediaBytes)
       router.on(
         endpoint.method,
@@ -113,7 +113,8 @@ package struct AdminAPI: Sendable {
 
   // MARK: What
 
-  private static func check(_ query: QueryParameters, _ endpoint: Endpoint) throws {
+  /// Refuses what the operation's description does not allow in the address.
+  static func check(_ query: QueryParameters, _ endpoint: Endpoint) throws {
     let known = endpoint.query.map(\.name)
     for name in query.names.sorted() where !known.contains(name) {
       throw HTTPProblem(
@@ -147,7 +148,8 @@ package struct AdminAPI: Sendable {
     }
   }
 
-  private static func body(_ request: HTTPRequest, _ endpoint: Endpoint) throws -> JSONValue {
+  /// The body, checked against the operation's description; null where there is none.
+  static func body(_ request: HTTPRequest, _ endpoint: Endpoint) throws -> JSONValue {
     guard let schema = endpoint.body, !endpoint.isUpload else { return .null }
     if let type = request.headers["content-type"], !isJSON(type) {
       throw HTTPProblem(

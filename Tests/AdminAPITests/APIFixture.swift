@@ -14,13 +14,13 @@ import PluginManifest
 import PluginStore
 import Postgres
 import Processes
-import Publishing
 import Sites
 import TestSupport
 import Testing
 import Vault
 
 @testable import AdminAPI
+@testable import Publishing
 
 /// The API over a real database, through the router, without sockets.
 ///
@@ -173,6 +173,19 @@ struct APIFixture: Sendable {
       VALUES (\(site), 'probe', 'acc', 'Account', '\\x00', 1, \(lane[0])) RETURNING id
       """
     )[0].get(0)
+    let sealed = try await vault.sealCredentials(
+      ["token": Secret("token of acc")],
+      site: site,
+      platform: "probe",
+      connection: connection,
+      generation: 1
+    )
+    try await pool.execute(
+      """
+      UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID), generation = 1
+      WHERE id = \(connection)
+      """
+    )
   }
 
   // MARK: Requests

@@ -73,6 +73,11 @@ final class RawClient: Sendable {
     try await run { [descriptor] in _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
   }
 
+  /// Says that nothing more follows; answers can still be read.
+  func finishSending() async throws {
+    try await run { [descriptor] in _ = shutdown(descriptor, Int32(SHUT_WR)) }
+  }
+
   private func receive() throws -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = unsafe buffer.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }

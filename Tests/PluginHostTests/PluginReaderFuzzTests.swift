@@ -1,4 +1,4 @@
-import FoundationEssentials
+import FuzzSupport
 import Glibc
 import JSONText
 import Logging
@@ -9,12 +9,8 @@ import Testing
 @testable import PluginHost
 
 /// Whatever a plugin writes, the host's reader answers it, logs it or ends the plugin; it never fails itself.
-///
-/// The short form runs in `make test`; ROSTRUM_LONG=1 runs a million frames. The seed is printed; ROSTRUM_SEED repeats
-/// a run.
-@Suite(.timeLimit(.minutes(30))) struct PluginReaderFuzzTests {
-  private static let frames =
-    ProcessInfo.processInfo.environment["ROSTRUM_LONG"] == "1" ? 1_000_000 : 20_000
+@Suite(.timeLimit(.minutes(60))) struct PluginReaderFuzzTests {
+  private static let frames = FuzzRun.cases(20_000)
 
   /// What an honest plugin may say; `CALL` and `ID` stand for the open call and a number.
   private static let seeds = [
@@ -30,29 +26,8 @@ import Testing
     "stray words", "", "\u{FEFF}{}", "{", "[]", "{\"a\":\"\u{1F600}\"}",
   ]
 
-  private static let splinters = [
-    "9223372036854775808", "99999999999999999999999", "-1", "1e400", "0.1", "\"", "\\u0000", "\\ud800", "{", "}", "[",
-    "]", ":", ",", "null", "true", "\0", "\u{7F}", "\"id\":1,\"id\":2", String(repeating: "[", count: 2_000),
-  ]
-
-  /// Numbers that a seed repeats.
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var value = state
-      value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-      return value ^ (value >> 31)
-    }
-  }
-
   @Test func survivesAnyMutationOfAnyFrame() async throws {
-    let environment = ProcessInfo.processInfo.environment
-    let seed = environment["ROSTRUM_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
-    print("seed \(seed)")
-    var random = Generator(state: seed)
+    var random = FuzzRun.random("frames of a plugin")
     let spawner = try Spawner()
     let bench = try await Bench(spawner)
     var faults = 0
@@ -74,24 +49,12 @@ import Testing
     bench.end()
   }
 
-  private static func mutated(call: String, number: Int64, _ random: inout Generator) -> [UInt8] {
-    func seed(_ random: inout Generator) -> [UInt8] {
-      let text = seeds[Int.random(in: 0..<seeds.count, using: &random)]
-      return Array(text.replacing("CALL", with: call).replacing("ID", with: "\(number)").utf8)
+  private static func mutated(call: String, number: Int64, _ random: inout FuzzRandom) -> [UInt8] {
+    func seed(_ random: inout FuzzRandom) -> [UInt8] {
+      Array(random.one(of: seeds).replacing("CALL", with: call).replacing("ID", with: "\(number)").utf8)
     }
-    var bytes = seed(&random)
-    for _ in 0..<Int.random(in: 0...3, using: &random) {
-      let place = Int.random(in: 0...bytes.count, using: &random)
-      switch Int.random(in: 0..<6, using: &random) {
-      case 0 where place < bytes.count: bytes[place] = UInt8.random(in: 0...255, using: &random)
-      case 1: bytes.insert(contentsOf: splinters[Int.random(in: 0..<splinters.count, using: &random)].utf8, at: place)
-      case 2: bytes.removeSubrange(place..<min(bytes.count, place + Int.random(in: 0...20, using: &random)))
-      case 3: bytes.insert(contentsOf: bytes[place...].prefix(40), at: place)
-      case 4: bytes = bytes[..<place] + seed(&random).suffix(60)
-      default: bytes.insert(UInt8.random(in: 0...255, using: &random), at: place)
-      }
-    }
-    return bytes + [0x0A]
+    let first = seed(&random)
+    return ByteMutator.json.mutate(first, with: seed(&random), &random) + [0x0A]
   }
 
   /// A process that says nothing, and readers that are told what it said.

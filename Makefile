@@ -27,7 +27,7 @@ test: packages ## Everything a fresh machine can run
 lint: ## Formatting and layout rules
 	@git ls-files -z --cached --others --exclude-standard '*.swift' | xargs -0 swift format lint --strict --parallel
 
-sanitize: packages ## The Swift tests under the thread and address sanitizers
+sanitize: packages ## The Swift tests under the thread and address sanitizers, long fuzzing too
 	@.ci/sanitize
 
 soak: release ## All long forms: faults, tutorial, fuzzing, models
@@ -39,9 +39,8 @@ evidence: packages ## The kill matrix; writes its table to docs/evidence
 bench: release ## One JSON object a line; ratios inside one run
 	@.ci/bench
 
-coverage: packages ## Line coverage of the Swift tests
-	swift test --enable-code-coverage
-	@swift test --show-codecov-path
+coverage: packages ## Line coverage of the Swift tests by module
+	@.ci/coverage
 
 clean:
 	swift package clean

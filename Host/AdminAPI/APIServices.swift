@@ -19,6 +19,7 @@ package struct APIServices: Sendable {
   package var sites: SiteStore
   package var files: MediaFiles
   package var connections: ConnectionService
+  package var lanes: LimitService
   package var dispatcher: Dispatcher
   package var control: DeliveryControl
   package var events: EventHub
@@ -39,6 +40,7 @@ package struct APIServices: Sendable {
     sites: SiteStore,
     files: MediaFiles,
     connections: ConnectionService,
+    lanes: LimitService,
     dispatcher: Dispatcher,
     control: DeliveryControl,
     events: EventHub,
@@ -56,6 +58,7 @@ package struct APIServices: Sendable {
     self.sites = sites
     self.files = files
     self.connections = connections
+    self.lanes = lanes
     self.dispatcher = dispatcher
     self.control = control
     self.events = events

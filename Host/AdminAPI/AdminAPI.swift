@@ -10,7 +10,8 @@ package struct AdminAPI: Sendable {
   /// All operations.
   static let endpoints =
     HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
-    + ConnectionRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints + ScheduleRoutes.endpoints
+    + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
+    + ScheduleRoutes.endpoints
     + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + PluginRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String

@@ -13,7 +13,7 @@ extension Egress {
     let answer = ReadResponse(
       response,
       rule: call.plan.rule,
-      limits: call.limits,
+      manifest: call.manifest,
       reader: call.reader(policy, from: target),
       redactor: Redactor(secrets.all)
     )

@@ -12,8 +12,6 @@ struct GatedCall: Sendable {
   let journal: any EffectJournal
   let deadline: ContinuousClock.Instant
 
-  var limits: RateLimitHeaders? { manifest.rateLimitHeaders }
-
   /// Reads answers that came from `target`.
   func reader(_ policy: AddressPolicy, from target: TargetURL? = nil) -> CaptureReader {
     CaptureReader(rule: plan.rule, step: plan.step, target: target ?? plan.target, policy: policy)

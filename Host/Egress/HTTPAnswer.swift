@@ -1,4 +1,3 @@
-package import FoundationEssentials
 package import JSONText
 
 /// What a plugin is told about its request, and what the host learns from it.
@@ -38,21 +37,5 @@ package struct HTTPAnswer: Sendable, Equatable {
 
   static func refused(_ error: EgressError) -> HTTPAnswer {
     HTTPAnswer(.error(error))
-  }
-}
-
-/// What the platform said about its own limits in one answer.
-package struct RateLimitSnapshot: Sendable, Equatable {
-  package let limit: Int64?
-  package let remaining: Int64?
-  package let resetAt: Date?
-  /// From `Retry-After`, counted from the last byte of the answer.
-  package let retryAfter: Duration?
-
-  package init(limit: Int64?, remaining: Int64?, resetAt: Date?, retryAfter: Duration? = nil) {
-    self.limit = limit
-    self.remaining = remaining
-    self.resetAt = resetAt
-    self.retryAfter = retryAfter
   }
 }

@@ -16,7 +16,7 @@ struct ReadResponse: Sendable {
   /// How often a live secret stood in the answer where no rule expects one.
   let redactions: Int
 
-  init(_ response: Response, rule: EgressRule, limits: RateLimitHeaders?, reader: CaptureReader, redactor: Redactor) {
+  init(_ response: Response, rule: EgressRule, manifest: PluginManifest, reader: CaptureReader, redactor: Redactor) {
     let reading = reader.read(response)
     let echoes = reading.captures.isEmpty ? nil : Redactor(reading.captures.map(\.value))
     var redactions = 0
@@ -41,7 +41,13 @@ struct ReadResponse: Sendable {
       outcome == .accepted ? OutcomeRules.remoteID(rule.remoteID, body: json, headers: reading.headers) : nil
     remoteID = id.map { redactor.redact($0).text }
     platformDate = ResponseFacts.date(response.headers)
-    rateLimit = ResponseFacts.rateLimit(limits, response.headers, receivedAt: response.lastByteAt.date)
+    rateLimit = ResponseFacts.rateLimit(
+      manifest,
+      response.headers,
+      status: response.status,
+      body: json,
+      receivedAt: response.lastByteAt.date
+    )
     captures = reading.captures
     result = AnswerText.result(
       status: response.status,

@@ -48,6 +48,8 @@ struct ClaimOperation: BatchOperation {
     var lastSite: Int64?
     /// When a lane that was touched may run again.
     var nextSlot: Duration?
+    /// Whether another claim held a pool, so that its lanes were passed over.
+    var isContended = false
   }
 
   static let rank = QueueRank.claim
@@ -71,6 +73,7 @@ struct ClaimOperation: BatchOperation {
       answer.sites = Int(try row.get("sites", as: Int64.self))
       answer.lastSite = try row.get("last_site")
       answer.nextSlot = try row.get("next_in", as: Double?.self).map { .seconds($0) }
+      answer.isContended = try row.get("contended")
       // A claim that found nothing answers with one row that has no job.
       guard let _: Int64 = try row.get("job_id") else { continue }
       let job = try ClaimedJob(row, nodeEpoch: operations[0].shape.nodeEpoch)
@@ -98,12 +101,13 @@ struct ClaimOperation: BatchOperation {
       d.payload::text AS payload, false AS is_check, 0 AS checks, NULL::timestamptz AS called_at,
       extract(epoch FROM d.due_at - clock_timestamp())::float8 AS due_in,
       (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL OR d.canceled_at IS NOT NULL) AS stopped,
-      z.lanes, z.sites, z.last_site, z.next_in\(fragment: shape.columns)
+      z.lanes, z.sites, z.last_site, z.next_in, z.contended\(fragment: shape.columns)
     FROM (
       SELECT (SELECT count(*) FROM l) AS lanes, (SELECT count(DISTINCT l.site_id) FROM l) AS sites,
         (SELECT l.site_id FROM l ORDER BY l.place DESC LIMIT 1) AS last_site,
         (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
-          WHERE u.runnable_at < 'infinity') AS next_in
+          WHERE u.runnable_at < 'infinity') AS next_in,
+        (SELECT count(*) FROM w) > (SELECT count(*) FROM p) AS contended
     ) z
     LEFT JOIN (x AS d LEFT JOIN job_groups s ON s.group_id = d.group_id\(fragment: shape.joins)) ON true
     ORDER BY d.place
@@ -114,7 +118,8 @@ struct ClaimOperation: BatchOperation {
 /// The fixed parts of the claim.
 private enum ClaimStatement {
   /// `l`: lanes that may run, locked; at most `quantum` times its weight for each site, the sites in rotation.
-  /// `p`: what the lanes' pools allow. A claim never waits for a lock.
+  /// `p`: what the lanes' pools allow, and the pools around these. A pool that counts is locked; one that another claim
+  /// holds is missing, and its lanes get nothing this time. A claim never waits for a lock.
   ///
   /// The condition on `infinity` lets the planner use the partial index; the kind is kept out of every index.
   static let lanes: StaticString = """
@@ -138,33 +143,52 @@ private enum ClaimStatement {
         FOR NO KEY UPDATE SKIP LOCKED
       ) n LIMIT (SELECT want FROM a)
     ),
-    p AS MATERIALIZED (
-      SELECT o.pool_id, greatest(o.blocked_until, o.tat - o.rate_burst) AS next_at,
-        CASE WHEN o.blocked_until > a.t THEN 0
-          WHEN o.rate_interval IS NULL THEN 1000000
-          ELSE least(1000000, greatest(0, 1 + floor(extract(epoch FROM (a.t + o.rate_burst - greatest(o.tat, a.t)))
-            / extract(epoch FROM o.rate_interval))))::int END AS allowed
+    b AS MATERIALIZED (
+      SELECT o.pool_id, o.parent_id
       FROM (SELECT DISTINCT l.pool_id FROM l WHERE l.pool_id IS NOT NULL) u
-      JOIN lane_pools o ON o.pool_id = u.pool_id CROSS JOIN a
+      JOIN lane_pools o ON o.pool_id = u.pool_id
+    ),
+    w AS MATERIALIZED (SELECT b.pool_id FROM b UNION SELECT b.parent_id FROM b WHERE b.parent_id IS NOT NULL),
+    m AS MATERIALIZED (
+      SELECT o.* FROM w JOIN lane_pools o ON o.pool_id = w.pool_id
+      WHERE o.rate_interval IS NOT NULL OR o.probe_for IS NOT NULL
       FOR NO KEY UPDATE OF o SKIP LOCKED
+    ),
+    p AS MATERIALIZED (
+      SELECT m.pool_id, m.rate_interval,
+        greatest(m.blocked_until, CASE WHEN m.rate_interval IS NOT NULL THEN m.tat - m.rate_burst END) AS next_at,
+        CASE WHEN m.blocked_until > a.t THEN 0 ELSE least(
+          CASE WHEN m.probe_for IS NULL THEN 1000000 ELSE 1 END,
+          CASE WHEN m.rate_interval IS NULL THEN 1000000
+            ELSE least(1000000, greatest(0, 1 + floor(extract(epoch FROM (a.t + m.rate_burst - greatest(m.tat, a.t)))
+              / extract(epoch FROM m.rate_interval))))::int END) END AS allowed
+      FROM m CROSS JOIN a
+      UNION ALL
+      SELECT o.pool_id, NULL, o.blocked_until, CASE WHEN o.blocked_until > a.t THEN 0 ELSE 1000000 END
+      FROM a CROSS JOIN w JOIN lane_pools o ON o.pool_id = w.pool_id
+      WHERE o.rate_interval IS NULL AND o.probe_for IS NULL
     )
     """
 
   /// `x`: the jobs that are ours now. Leases come from the DELETE, never from what a SELECT saw: its snapshot may be
   /// older than the lane's lock, and then the job may have run already.
   static let jobs: StaticString = """
-    h AS MATERIALIZED (
-      SELECT l.lane_id, l.pool_id, l.place, c.place_in_ready,
+    f AS MATERIALIZED (
+      SELECT l.lane_id, l.pool_id, b.parent_id, l.place, c.place_in_ready,
         row_number() OVER (PARTITION BY l.pool_id ORDER BY l.place) AS rank
-      FROM l CROSS JOIN LATERAL (
+      FROM l LEFT JOIN b ON b.pool_id = l.pool_id CROSS JOIN LATERAL (
         SELECT r.ctid AS place_in_ready FROM ready r WHERE r.lane_id = l.lane_id
         ORDER BY r.priority, r.due_at, r.job_id LIMIT l.take
       ) c LIMIT (SELECT want FROM a)
     ),
+    h AS MATERIALIZED (
+      SELECT f.*, row_number() OVER (PARTITION BY f.parent_id ORDER BY f.place) AS outer_rank
+      FROM f WHERE f.pool_id IS NULL OR f.rank <= (SELECT p.allowed FROM p WHERE p.pool_id = f.pool_id)
+    ),
     d AS (
       DELETE FROM ready r USING h
       WHERE r.ctid = h.place_in_ready
-        AND (h.pool_id IS NULL OR h.rank <= (SELECT p.allowed FROM p WHERE p.pool_id = h.pool_id))
+        AND (h.parent_id IS NULL OR h.outer_rank <= (SELECT p.allowed FROM p WHERE p.pool_id = h.parent_id))
       RETURNING r.*, h.pool_id, h.place
     ),
     x AS MATERIALIZED (
@@ -180,7 +204,8 @@ private enum ClaimStatement {
     )
     """
 
-  /// `u`: the lanes' new counters, gap and rate; a lane whose pool is used up waits for the pool.
+  /// `u`: the lanes' new counters, gap and rate. Lanes whose pool is used up wait for it, one behind the other, so that
+  /// they are not all looked at each time that it allows one job.
   static let counters: StaticString = """
     k AS MATERIALIZED (
       SELECT m.lane_id, m.pool_id, sum(m.n)::int AS n
@@ -190,28 +215,50 @@ private enum ClaimStatement {
         SELECT l.lane_id, l.pool_id, 0 FROM l WHERE l.pool_id IS NOT NULL
       ) m GROUP BY 1, 2
     ),
+    g AS MATERIALIZED (
+      SELECT b.pool_id, b.parent_id, least(i.allowed, o.allowed) AS allowed,
+        greatest(CASE WHEN i.allowed = 0 THEN i.next_at END, CASE WHEN o.allowed = 0 THEN o.next_at END) AS next_at,
+        greatest(CASE WHEN i.allowed = 0 THEN i.rate_interval END, CASE WHEN o.allowed = 0 THEN o.rate_interval END) AS step
+      FROM b LEFT JOIN p i ON i.pool_id = b.pool_id LEFT JOIN p o ON o.pool_id = b.parent_id
+    ),
+    t AS MATERIALIZED (
+      SELECT k.lane_id, k.n, g.allowed,
+        g.next_at + least(interval '5 s', coalesce(
+          (row_number() OVER (PARTITION BY coalesce(g.parent_id, g.pool_id), k.n = 0) - 1) * g.step, interval '0')) AS next_at
+      FROM k LEFT JOIN g ON g.pool_id = k.pool_id
+    ),
     u AS (
-      UPDATE lanes o SET pending = o.pending - k.n, inflight = o.inflight + k.n,
-        next_slot_at = CASE WHEN k.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
+      UPDATE lanes o SET pending = o.pending - t.n, inflight = o.inflight + t.n,
+        next_slot_at = CASE WHEN t.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
           ELSE o.next_slot_at END,
-        tat = CASE WHEN o.rate_interval IS NULL THEN o.tat ELSE greatest(a.t, o.tat) + k.n * o.rate_interval END,
+        tat = CASE WHEN o.rate_interval IS NULL THEN o.tat ELSE greatest(a.t, o.tat) + t.n * o.rate_interval END,
         runnable_at = CASE
-          WHEN o.paused OR o.pending <= k.n OR o.inflight + k.n >= o.cap THEN 'infinity'
+          WHEN o.paused OR o.pending <= t.n OR o.inflight + t.n >= o.cap THEN 'infinity'
           ELSE greatest(a.t, o.blocked_until,
-            CASE WHEN k.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
+            CASE WHEN t.n > 0 AND o.min_gap > '0' THEN greatest(a.t, o.next_slot_at) + o.min_gap
               ELSE o.next_slot_at END,
             CASE WHEN o.rate_interval IS NOT NULL
-              THEN greatest(a.t, o.tat) + k.n * o.rate_interval - o.rate_burst END,
-            CASE WHEN p.allowed <= k.n THEN p.next_at END)
+              THEN greatest(a.t, o.tat) + t.n * o.rate_interval - o.rate_burst END,
+            CASE WHEN t.n = 0 THEN t.next_at END)
           END
-      FROM a CROSS JOIN k LEFT JOIN p ON p.pool_id = k.pool_id
-      WHERE o.lane_id = k.lane_id AND (k.n > 0 OR p.allowed = 0)
+      FROM a CROSS JOIN t
+      WHERE o.lane_id = t.lane_id AND (t.n > 0 OR t.allowed = 0)
       RETURNING o.runnable_at
     ),
     debit AS (
-      UPDATE lane_pools o SET tat = greatest(a.t, o.tat) + c.n * o.rate_interval
-      FROM (SELECT k.pool_id, sum(k.n)::int AS n FROM k WHERE k.pool_id IS NOT NULL GROUP BY 1) c CROSS JOIN a
-      WHERE o.pool_id = c.pool_id AND c.n > 0 AND o.rate_interval IS NOT NULL
+      UPDATE lane_pools o SET tat = CASE WHEN o.rate_interval IS NULL THEN o.tat
+          ELSE greatest(a.t, o.tat) + c.n * o.rate_interval END,
+        blocked_until = CASE WHEN o.probe_for IS NULL THEN o.blocked_until
+          ELSE greatest(o.blocked_until, a.t + o.probe_for) END
+      FROM a CROSS JOIN (
+        SELECT y.pool_id, sum(y.n)::int AS n
+        FROM (
+          SELECT k.pool_id, k.n FROM k WHERE k.n > 0
+          UNION ALL
+          SELECT b.parent_id, k.n FROM k JOIN b ON b.pool_id = k.pool_id WHERE k.n > 0
+        ) y WHERE y.pool_id IS NOT NULL GROUP BY 1
+      ) c
+      WHERE o.pool_id = c.pool_id AND (o.rate_interval IS NOT NULL OR o.probe_for IS NOT NULL)
     )
     """
 }

@@ -38,8 +38,11 @@ package struct JobOutcome: Sendable {
   let way: Way
   /// The reason, kept in the history and with a dead letter; must be safe to show.
   let error: String?
-  /// How long the lane stays still.
+  /// How long the lane stays still, and why.
   var laneBlock: Duration?
+  var blockReason: BlockReason?
+  /// Turns of the rate that the job used beyond the one that its claim paid for.
+  var extraTurns = 0
   /// The handler's own rows, written in the same transaction.
   let completion: (any BatchOperation)?
 
@@ -94,11 +97,30 @@ package struct JobOutcome: Sendable {
   package static var refused: JobOutcome { JobOutcome(.refused) }
 
   /// The same outcome, and no job of the lane starts before the time is over.
-  package func blockingLane(for duration: Duration) -> JobOutcome {
+  package func blockingLane(for duration: Duration, _ reason: BlockReason) -> JobOutcome {
     var copy = self
+    guard duration > copy.laneBlock ?? .zero else { return copy }
     copy.laneBlock = duration
+    copy.blockReason = reason
     return copy
   }
+
+  /// The same outcome, and the job pays for that many turns of the rate beyond its own.
+  package func charging(extraTurns: Int) -> JobOutcome {
+    var copy = self
+    copy.extraTurns = max(0, extraTurns)
+    return copy
+  }
+}
+
+/// Why a lane or a pool stands still; stored and shown.
+package enum BlockReason: String, Sendable, CaseIterable {
+  /// The platform asked to wait, or its window is used up.
+  case rateLimited
+  /// The platform's window is nearly used up, so what is left is spread over it.
+  case pacing
+  /// Requests failed one after the other.
+  case breaker
 }
 
 /// The places of the queue's statements inside a flush; handlers' own statements come before.

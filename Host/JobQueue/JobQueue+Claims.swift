@@ -68,6 +68,8 @@ extension JobQueue {
     accept(answer.jobs)
     metrics.update { $0.claimed += answer.jobs.count + answer.stopped.count }
     schedule(slot: answer.nextSlot, wakes: false)
+    // Whoever holds the pool commits in a moment.
+    if answer.isContended { schedule(slot: .milliseconds(5), wakes: false) }
     if !answer.stopped.isEmpty { try await giveBack(answer.stopped, as: .refused) }
     return state.withLock { state in
       state.claimWasCut = answer.lanes >= request.count || answer.jobs.count + answer.stopped.count >= request.count

@@ -65,6 +65,8 @@ extension JobQueue {
       lease: job.lease,
       way: .finished,
       laneBlock: outcome.laneBlock,
+      blockReason: outcome.blockReason,
+      extraTurns: outcome.extraTurns,
       error: outcome.error,
       hooks: hooks,
       metrics: metrics

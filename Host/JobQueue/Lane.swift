@@ -88,18 +88,48 @@ package enum LaneStatements {
     """
   }
 
+  /// What a lane is to allow from its next claim on.
+  package struct Change: Sendable {
+    package var laneID: Int64
+    package var limits: LaneLimits
+    package var poolID: Int64?
+
+    package init(laneID: Int64, limits: LaneLimits, poolID: Int64?) {
+      self.laneID = laneID
+      self.limits = limits
+      self.poolID = poolID
+    }
+  }
+
   /// Changes what a lane allows, from its next claim on.
   package static func configure(_ laneID: Int64, _ limits: LaneLimits, poolID: Int64?) -> SQL {
+    configure([Change(laneID: laneID, limits: limits, poolID: poolID)])
+  }
+
+  /// Changes what lanes allow; those that allow it already are left alone. Answers with the changed ones' `lane_id`.
+  package static func configure(_ changes: [Change]) -> SQL {
     """
+    WITH i AS MATERIALIZED (
+      SELECT t.lane_id, t.pool_id, t.cap, t.min_gap * interval '1 s' AS min_gap,
+        nullif(t.rate_interval, 0) * interval '1 s' AS rate_interval, t.rate_burst * interval '1 s' AS rate_burst
+      FROM unnest(
+        \(changes.map(\.laneID)), \(changes.map(\.poolID)), \(changes.map { Int32(clamping: $0.limits.cap) }),
+        \(changes.map(\.limits.minimumGap.seconds)), \(changes.map { $0.limits.rate?.interval.seconds ?? 0 }),
+        \(changes.map { $0.limits.rate?.burst.seconds ?? 0 })
+      ) AS t(lane_id, pool_id, cap, min_gap, rate_interval, rate_burst)
+    ), n AS MATERIALIZED (
+      SELECT i.* FROM lanes o JOIN i ON i.lane_id = o.lane_id
+      WHERE (o.pool_id, o.cap, o.min_gap, o.rate_interval, o.rate_burst)
+        IS DISTINCT FROM (i.pool_id, i.cap, i.min_gap, i.rate_interval, i.rate_burst)
+      ORDER BY o.lane_id FOR NO KEY UPDATE OF o
+    )
     UPDATE lanes l SET cap = n.cap, min_gap = n.min_gap, rate_interval = n.rate_interval, rate_burst = n.rate_burst,
       pool_id = n.pool_id,
       runnable_at = CASE WHEN l.paused OR l.pending <= 0 OR l.inflight >= n.cap THEN 'infinity'
         ELSE greatest(statement_timestamp(), l.next_slot_at, l.blocked_until,
           CASE WHEN n.rate_interval IS NOT NULL THEN l.tat - n.rate_burst END) END
-    FROM (SELECT \(Int32(clamping: limits.cap)) AS cap, \(limits.minimumGap.seconds) * interval '1 s' AS min_gap,
-      nullif(\(limits.rate?.interval.seconds ?? 0), 0) * interval '1 s' AS rate_interval,
-      \(limits.rate?.burst.seconds ?? 0) * interval '1 s' AS rate_burst, \(poolID as Int64?)::bigint AS pool_id) n
-    WHERE l.lane_id = \(laneID)
+    FROM n WHERE l.lane_id = n.lane_id
+    RETURNING l.lane_id
     """
   }
 
@@ -111,35 +141,6 @@ package enum LaneStatements {
         ELSE greatest(statement_timestamp(), l.next_slot_at, l.blocked_until,
           CASE WHEN l.rate_interval IS NOT NULL THEN l.tat - l.rate_burst END) END
     WHERE l.lane_id = \(laneID)
-    """
-  }
-
-  /// Keeps a lane still for a time, such as after "too many requests".
-  package static func block(_ laneID: Int64, for duration: Duration) -> SQL {
-    """
-    UPDATE lanes l SET blocked_until = greatest(l.blocked_until, n.until),
-      runnable_at = CASE WHEN l.runnable_at < 'infinity' THEN greatest(l.runnable_at, n.until) ELSE l.runnable_at END
-    FROM (SELECT clock_timestamp() + \(duration.seconds) * interval '1 s' AS until) n
-    WHERE l.lane_id = \(laneID)
-    """
-  }
-
-  /// Makes or changes a pool, a limit that several lanes share; answers with `pool_id`.
-  package static func ensurePool(siteID: Int64, key: String, rate: RateLimit?) -> SQL {
-    """
-    INSERT INTO lane_pools (site_id, key, rate_interval, rate_burst)
-    VALUES (\(siteID), \(key), nullif(\(rate?.interval.seconds ?? 0), 0) * interval '1 s',
-      \(rate?.burst.seconds ?? 0) * interval '1 s')
-    ON CONFLICT (site_id, key) DO UPDATE SET rate_interval = excluded.rate_interval, rate_burst = excluded.rate_burst
-    RETURNING pool_id
-    """
-  }
-
-  /// Keeps all lanes of a pool still for a time.
-  package static func blockPool(_ poolID: Int64, for duration: Duration) -> SQL {
-    """
-    UPDATE lane_pools SET blocked_until = greatest(blocked_until, clock_timestamp() + \(duration.seconds) * interval '1 s')
-    WHERE pool_id = \(poolID)
     """
   }
 

@@ -38,6 +38,8 @@ struct SettleOperation: BatchOperation {
   /// The wait before the next attempt or check.
   var delay: Duration = .zero
   var laneBlock: Duration?
+  var blockReason: BlockReason?
+  var extraTurns = 0
   var error: String?
   var hooks: ClosingHooks
   var metrics: QueueMetrics?
@@ -49,12 +51,13 @@ struct SettleOperation: BatchOperation {
         SELECT * FROM unnest(
           \(operations.map(\.lease.jobID)), \(operations.map(\.lease.fence)), \(operations.map(\.lease.nodeEpoch)),
           \(operations.map(\.way.rawValue)), \(operations.map(\.delay.seconds)),
-          \(operations.map { $0.laneBlock?.seconds ?? 0 }), \(operations.map { $0.error ?? "" })
-        ) AS t(job_id, fence, epoch, what, delay, block, error)
+          \(operations.map { $0.laneBlock?.seconds ?? 0 }), \(operations.map { $0.blockReason?.rawValue ?? "" }),
+          \(operations.map { Int32(clamping: $0.extraTurns) }), \(operations.map { $0.error ?? "" })
+        ) AS t(job_id, fence, epoch, what, delay, block, reason, extra, error)
       ),
       \(trusted: SettleStatement.leases),
       \(trusted: SettleStatement.rows),
-      \(trusted: SettleStatement.lanes)\(fragment: operations[0].hooks.expressions)
+      \(trusted: SettleStatement.lanes)\(fragment: pools(operations))\(fragment: operations[0].hooks.expressions)
       SELECT x.job_id, x.fence, x.way,
         (SELECT extract(epoch FROM min(u.runnable_at) - clock_timestamp())::float8 FROM u
           WHERE u.runnable_at < 'infinity') AS next_in
@@ -62,6 +65,17 @@ struct SettleOperation: BatchOperation {
       UNION ALL
       SELECT n.job_id, n.fence, 7::smallint, NULL FROM n
       """
+  }
+
+  /// Pools are touched only when a job may have used more or less than the turn that its claim took.
+  private static func pools(_ operations: [SettleOperation]) -> SQL {
+    let isEven = operations.allSatisfy { operation in
+      switch operation.way {
+      case .finished, .failed, .retried, .unknown, .retriedOrUnknown: operation.extraTurns == 0
+      case .snoozed, .released, .refused, .canceled, .releasedOrUnknown: false
+      }
+    }
+    return isEven ? "" : "\(trusted: SettleStatement.pools)"
   }
 
   static func outputs(of rows: [Row], for operations: [SettleOperation]) throws -> [Output] {
@@ -86,7 +100,7 @@ private enum SettleStatement {
       DELETE FROM leases l USING i
       WHERE l.job_id = i.job_id AND l.fence = i.fence AND l.node_epoch = i.epoch
         AND (i.what IN (1, 2, 3, 4, 6) OR (i.what IN (5, 9, 10) AND l.phase = 1))
-      RETURNING l.*, i.delay, i.block, nullif(i.error, '') AS error,
+      RETURNING l.*, i.delay, i.block, nullif(i.reason, '') AS reason, i.extra, nullif(i.error, '') AS error,
         CASE i.what WHEN 9 THEN 3::smallint WHEN 10 THEN 5::smallint ELSE i.what END AS what
     ),
     n AS (
@@ -147,11 +161,12 @@ private enum SettleStatement {
   static let lanes: StaticString = """
     k AS MATERIALIZED (
       SELECT x.lane_id, count(*)::int AS n, (count(*) FILTER (WHERE x.way = 5))::int AS returned,
-        (count(*) FILTER (WHERE x.called_at IS NULL AND x.way IN (4, 5, 6, 8)))::int AS unused, max(x.block) AS block
+        (count(*) FILTER (WHERE x.called_at IS NULL AND x.way IN (4, 5, 6, 8)))::int AS unused,
+        sum(x.extra)::int AS extra, max(x.block) AS block, max(x.reason) AS reason
       FROM x GROUP BY 1
     ),
     lk AS MATERIALIZED (
-      SELECT o.lane_id, k.n, k.returned, k.unused,
+      SELECT o.lane_id, o.pool_id, k.n, k.returned, k.unused, k.extra - k.unused AS turns, k.reason,
         CASE WHEN k.block > 0 THEN clock_timestamp() + k.block * interval '1 s' END AS blocked,
         CASE WHEN o.min_gap > '0' AND k.n > k.unused THEN clock_timestamp() + o.min_gap END AS slot
       FROM lanes o JOIN k ON k.lane_id = o.lane_id ORDER BY o.lane_id FOR NO KEY UPDATE OF o
@@ -159,13 +174,34 @@ private enum SettleStatement {
     u AS (
       UPDATE lanes o SET inflight = greatest(0, o.inflight - lk.n), pending = o.pending + lk.returned,
         next_slot_at = greatest(o.next_slot_at, lk.slot), blocked_until = greatest(o.blocked_until, lk.blocked),
-        tat = CASE WHEN o.rate_interval IS NULL THEN o.tat ELSE o.tat - lk.unused * o.rate_interval END,
+        block_reason = CASE WHEN lk.blocked > o.blocked_until THEN lk.reason ELSE o.block_reason END,
+        tat = CASE WHEN o.rate_interval IS NULL THEN o.tat ELSE o.tat + lk.turns * o.rate_interval END,
         runnable_at = CASE WHEN o.paused OR o.pending + lk.returned <= 0 OR o.inflight - lk.n >= o.cap THEN 'infinity'
           ELSE greatest(statement_timestamp(), o.next_slot_at, lk.slot, o.blocked_until, lk.blocked,
             CASE WHEN o.rate_interval IS NOT NULL
-              THEN o.tat - lk.unused * o.rate_interval - o.rate_burst END) END
+              THEN o.tat + lk.turns * o.rate_interval - o.rate_burst END) END
       FROM lk WHERE o.lane_id = lk.lane_id
       RETURNING o.runnable_at
+    )
+    """
+
+  /// Turns that the pools get back, or that they are charged beyond the one of the claim. Lanes are locked before.
+  static let pools: StaticString = """
+    , pk AS MATERIALIZED (
+      SELECT q.pool_id, y.turns
+      FROM (
+        SELECT z.pool_id, sum(z.turns)::int AS turns
+        FROM (
+          SELECT lk.pool_id, lk.turns FROM lk WHERE lk.turns <> 0
+          UNION ALL
+          SELECT o.parent_id, lk.turns FROM lk JOIN lane_pools o ON o.pool_id = lk.pool_id WHERE lk.turns <> 0
+        ) z WHERE z.pool_id IS NOT NULL GROUP BY 1
+      ) y JOIN lane_pools q ON q.pool_id = y.pool_id
+      WHERE q.rate_interval IS NOT NULL
+      ORDER BY q.pool_id FOR NO KEY UPDATE OF q
+    ),
+    pu AS (
+      UPDATE lane_pools q SET tat = q.tat + pk.turns * q.rate_interval FROM pk WHERE q.pool_id = pk.pool_id
     )
     """
 }

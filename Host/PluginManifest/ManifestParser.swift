@@ -56,7 +56,7 @@ struct ManifestParser {
       .rules(&reader)
     let reconcile = reconcile(&reader)
     let rateLimits = rateLimits(&reader, rules: rules)
-    let headers = rateLimitHeaders(&reader)
+    let (headers, retryAfter) = (rateLimitHeaders(&reader), retryAfter(&reader))
     let limits = limits(&reader)
     reader.finish()
     if reconcile?.absence == .certain { checkSearch(reader, methods: methods, rules: rules) }
@@ -91,6 +91,7 @@ struct ManifestParser {
       reconcile: reconcile,
       rateLimits: rateLimits,
       rateLimitHeaders: headers,
+      retryAfter: retryAfter,
       limits: limits
     )
   }
@@ -199,51 +200,6 @@ struct ManifestParser {
     object.finish()
     guard let absence, let settle else { return nil }
     return ReconcilePolicy(absence: absence, settle: .milliseconds(settle))
-  }
-
-  private func rateLimits(_ reader: inout ObjectReader, rules: [EgressRule]) -> [RateLimit] {
-    let known = rules.map(\.name).sorted()
-    return reader.elements("rateLimits", atMost: 32).compactMap { place, value in
-      guard var limit = ObjectReader(value, path: place, collector: collector) else { return nil }
-      let names = limit.strings(
-        "rules",
-        atMost: 64,
-        required: true,
-        allowed: "names of rules: \(known.joined(separator: ", "))",
-        where: known.contains
-      )
-      var windows: [RateLimit.Window] = []
-      for scope in RateLimit.Scope.allCases {
-        guard var window = limit.object(scope.rawValue) else { continue }
-        let count = window.integer("count", 1...1_000_000)
-        let length = window.integer("windowMs", 1_000...2_678_400_000)
-        window.finish()
-        if let count, let length {
-          windows.append(RateLimit.Window(scope: scope, count: count, length: .milliseconds(length)))
-        }
-      }
-      let note = limit.optionalString("note", 1...300)
-      limit.finish()
-      if windows.isEmpty { collector.add(place, "has no window", allowed: "perAccount and perSite, at least one") }
-      return RateLimit(rules: names, windows: windows, note: note)
-    }
-  }
-
-  private func rateLimitHeaders(_ reader: inout ObjectReader) -> RateLimitHeaders? {
-    guard var object = reader.object("rateLimitHeaders") else { return nil }
-    let allowed = "a lower-case header name"
-    let limit = object.optionalString("limit", 1...80, allowed: allowed, where: RuleParser.isHeaderName)
-    let remaining = object.string("remaining", 1...80, allowed: allowed, where: RuleParser.isHeaderName)
-    var header: String?
-    var unit = RateLimitHeaders.ResetUnit.unixSeconds
-    if var reset = object.object("reset") {
-      header = reset.string("header", 1...80, allowed: allowed, where: RuleParser.isHeaderName)
-      unit = reset.choice("unit", RateLimitHeaders.ResetUnit.self) ?? unit
-      reset.finish()
-    }
-    object.finish()
-    guard let remaining else { return nil }
-    return RateLimitHeaders(limit: limit, remaining: remaining, reset: header, resetUnit: unit)
   }
 
   private func limits(_ reader: inout ObjectReader) -> ResourceLimits? {

@@ -53,7 +53,9 @@ package struct PluginManifest: Sendable, Equatable {
   package let rules: [String: EgressRule]
   package let reconcile: ReconcilePolicy
   package let rateLimits: [RateLimit]
-  package let rateLimitHeaders: RateLimitHeaders?
+  package let rateLimitHeaders: [RateLimitHeaders]
+  /// Where a refusal says in its body how long to wait; nil if only headers say so.
+  package let retryAfter: RetryAfterPointer?
   package let limits: ResourceLimits
 
   /// How the id of a publisher begins.
@@ -160,45 +162,6 @@ package struct ReconcilePolicy: Sendable, Equatable {
   package let absence: Absence
   /// Time after the last byte before a search may count as proof of absence.
   package let settle: Duration
-}
-
-/// A cap on requests that the host keeps for the named rules.
-package struct RateLimit: Sendable, Equatable {
-  package enum Scope: String, Sendable, CaseIterable {
-    case perAccount
-    case perSite
-  }
-
-  package struct Window: Sendable, Equatable {
-    package let scope: Scope
-    /// Requests allowed in one window.
-    package let count: Int
-    package let length: Duration
-  }
-
-  /// Names of the rules that count together.
-  package let rules: [String]
-  package let windows: [Window]
-  package let note: String?
-}
-
-/// Response headers in which the platform reports its own limits; all names in lower case.
-package struct RateLimitHeaders: Sendable, Equatable {
-  package enum ResetUnit: String, Sendable, CaseIterable {
-    /// Seconds since 1970.
-    case unixSeconds
-    /// Milliseconds since 1970.
-    case unixMilliseconds
-    /// Seconds from now.
-    case seconds
-    /// RFC 3339 date and time.
-    case timestamp
-  }
-
-  package let limit: String?
-  package let remaining: String
-  package let reset: String?
-  package let resetUnit: ResetUnit
 }
 
 /// Bounds the host puts on one plugin process.

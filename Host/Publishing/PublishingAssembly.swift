@@ -18,6 +18,7 @@ package struct PublishingAssembly: Sendable {
     package var effects: BatchWriter
     package var files: MediaFiles
     package var limits: AccountLimits
+    package var breakers: BreakerSettings
     package var hints: any DeliveryHints
     /// Where outcomes wait while the database is away.
     package var spoolPath: String
@@ -35,6 +36,7 @@ package struct PublishingAssembly: Sendable {
       effects: BatchWriter,
       files: MediaFiles,
       limits: AccountLimits,
+      breakers: BreakerSettings = BreakerSettings(),
       hints: any DeliveryHints,
       spoolPath: String,
       maximumAttempts: Int = 3,
@@ -48,6 +50,7 @@ package struct PublishingAssembly: Sendable {
       self.effects = effects
       self.files = files
       self.limits = limits
+      self.breakers = breakers
       self.hints = hints
       self.spoolPath = spoolPath
       self.maximumAttempts = maximumAttempts
@@ -60,6 +63,8 @@ package struct PublishingAssembly: Sendable {
   package let handler: DeliveryHandler
   package let connections: ConnectionService
   package let limits: LimitRecorder
+  package let lanes: LimitService
+  package let breakers: BreakerBoard
   private let parts: Parts
   private let store: JournalStore
   private let spool: OutcomeSpool
@@ -69,6 +74,8 @@ package struct PublishingAssembly: Sendable {
     store = JournalStore(pool: parts.pool)
     spool = OutcomeSpool(path: parts.spoolPath)
     limits = LimitRecorder()
+    lanes = LimitService(pool: parts.pool, plugins: parts.plugins, limits: parts.limits)
+    breakers = BreakerBoard(pool: parts.pool, settings: parts.breakers, logger: parts.logger)
     let accounts = AccountCache(pool: parts.pool, vault: parts.vault)
     handler = DeliveryHandler(
       tools: DeliveryTools(
@@ -80,6 +87,8 @@ package struct PublishingAssembly: Sendable {
         accounts: accounts,
         files: parts.files,
         limits: limits,
+        lanes: lanes,
+        breakers: breakers,
         hints: parts.hints,
         logger: parts.logger,
         sendDeadline: parts.sendDeadline
@@ -91,7 +100,7 @@ package struct PublishingAssembly: Sendable {
       plugins: parts.plugins,
       caller: AccountCaller(plugins: parts.plugins, egress: parts.egress, logger: parts.logger),
       cache: accounts,
-      limits: parts.limits
+      limits: lanes
     )
   }
 

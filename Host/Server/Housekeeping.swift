@@ -22,6 +22,8 @@ struct Housekeeping: Service {
 
   func run() async throws {
     await removeLeftovers()
+    // Lanes that an older version of the host or of a plugin left behind.
+    await orLog("Applying limits", logger) { try await publishing.lanes.refresh() }
     while await Shutdown.current.sleep(for: Self.interval) {
       await round()
     }
@@ -40,6 +42,8 @@ struct Housekeeping: Service {
   private func round() async {
     await drainSpool()
     await orLog("Storing the limits that platforms reported", logger) { try await publishing.limits.flush(pool) }
+    await orLog("Applying limits", logger) { try await publishing.lanes.refresh() }
+    await orLog("Looking for breakers that stay open", logger) { try await publishing.breakers.reportLong() }
     await orLog("Storing the use of tokens", logger) { try await tokens.flushUse() }
   }
 

@@ -146,6 +146,7 @@ struct APIFixture: Sendable {
       sites: SiteStore(pool: pool),
       files: files,
       connections: assembly.connections,
+      lanes: assembly.lanes,
       dispatcher: assembly.dispatcher(queue: queue),
       control: assembly.control(queue: queue),
       events: EventHub(pool: pool, logger: logger),

@@ -265,4 +265,39 @@ import Testing
       #expect(actions == ["post.create", "post.update", "distribution.create"])
     }
   }
+
+  @Test func anOperatorSetsLimitsAndPeopleSeeThem() async throws {
+    try await APIFixture.run { api in
+      let path = "/api/admin/distribution/connections/\(api.connection)/limits"
+      let platform = "/api/admin/distribution/platforms/probe/limits"
+      func asOperator(_ method: HTTPMethod, _ path: String, _ json: String? = nil) async -> TestClient.Answer {
+        await api.send(method, path, as: nil, json: json, headers: ["authorization": "Bearer \(api.operatorToken)"])
+      }
+      #expect(await api.send(.put, path, as: .owner, json: #"{"unlimited":true}"#).status == 403)
+      #expect(await api.get(platform).status == 403)
+      let none = await api.get(path, as: .viewer)
+      #expect(none.status == 200, "\(none.text)")
+      #expect(none.text.contains(#""limits":[]"#) && none.text.contains(#""override":null"#))
+      let set = await asOperator(.put, path, #"{"count":10,"windowSeconds":60}"#)
+      #expect(set.status == 200, "\(set.text)")
+      #expect(set.text.contains(#""source":"override""#) && set.text.contains(#""remaining":5"#), "\(set.text)")
+      #expect(await asOperator(.put, path, #"{"count":10}"#).field == "windowSeconds")
+      #expect(await asOperator(.put, path, #"{"unlimited":true,"count":1,"windowSeconds":1}"#).field == "unlimited")
+      #expect(await asOperator(.delete, path).text.contains(#""override":null"#))
+      let wide = await asOperator(.put, platform, #"{"perApp":{"count":100,"windowSeconds":60},"perSite":null}"#)
+      #expect(wide.status == 200, "\(wide.text)")
+      #expect(await api.get(path).text.contains(#""scope":"perApp""#))
+      #expect(await asOperator(.put, platform, #"{"perApp":{"count":1}}"#).field == "perApp.windowSeconds")
+      #expect(await asOperator(.delete, platform).text.contains(#""perApp":null"#))
+      #expect(await asOperator(.get, "/api/admin/distribution/platforms/nothing/limits").status == 404)
+      // What keeps an account still is seen there and in the state of the queue.
+      try await api.pool.execute(
+        "UPDATE lanes SET blocked_until = now() + interval '1 hour', block_reason = 'breaker' WHERE key = 'probe:acc'"
+      )
+      for target in [path, "/api/admin/distribution/queue/status"] {
+        let answer = await api.get(target)
+        #expect(answer.text.contains(#""reason":"breaker""#), "\(answer.text)")
+      }
+    }
+  }
 }

@@ -175,8 +175,11 @@ struct Fixture: Sendable {
          "signer": {"kind": "standardWebhooks", "secret": "signing"}, "maxBody": 2000, "timeoutMs": 5000}
       ],
       "reconcile": {"absence": "never", "settleMs": 0},
-      "rateLimitHeaders": {"limit": "x-limit", "remaining": "x-limit-remaining",
-                           "reset": {"header": "x-limit-reset", "unit": "unixSeconds"}},
+      "rateLimitHeaders": [{"limit": "x-limit", "remaining": "x-limit-remaining",
+                            "reset": {"header": "x-limit-reset", "unit": "unixSeconds"}},
+                           {"scope": "perApp", "remaining": "x-app-remaining",
+                            "reset": {"header": "x-app-reset", "unit": "seconds"}}],
+      "retryAfter": {"pointer": "/error/wait", "unit": "minutes"},
       "limits": {"inFlight": 256, "memoryMiB": 96, "startMs": 5000, "callMs": 120000}
     }
     """#

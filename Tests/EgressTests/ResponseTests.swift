@@ -21,35 +21,6 @@ import Testing
     )
   }
 
-  @Test func limitsReachTheHostWhetherShownOrNot() async throws {
-    let fixture = try Fixture { _ in
-      .answer(
-        429,
-        headers: ["x-limit": "100", "x-limit-remaining": "0", "x-limit-reset": "1700000000", "retry-after": "30"],
-        body: "{}"
-      )
-    }
-    let journal = MemoryJournal()
-    let answer = try await fixture.perform(#"{"rule":"create","step":"s","json":{}}"#, journal: journal)
-    let limit = try #require(answer.rateLimit)
-    #expect(answer.rule == "create")
-    #expect(limit.limit == 100)
-    #expect(limit.remaining == 0)
-    #expect(limit.resetAt == Date(timeIntervalSince1970: 1_700_000_000))
-    #expect(limit.retryAfter == .seconds(30))
-    #expect(await journal.outcomes.first?.outcome == .rejected)
-    #expect(await journal.outcomes.first?.rateLimit == limit)
-  }
-
-  @Test func strangeLimitsAreNoLimits() async throws {
-    let fixture = try Fixture { _ in
-      .answer(200, headers: ["x-limit": "-1", "x-limit-remaining": "many", "x-limit-reset": "99999999999999999999"])
-    }
-    let answer = try await fixture.perform(#"{"rule":"me","path":{"id":"1"}}"#)
-    #expect(answer.rateLimit == nil)
-    #expect(answer.resultText?.contains(#""text":"""#) == true)
-  }
-
   @Test(arguments: [
     ("{\n  \"a\": [1,\r\n 2]\n}", #""json":{   "a": [1,   2] }"#),
     ("{\"a\": 1} x", #""text":"{\"a\": 1} x""#),

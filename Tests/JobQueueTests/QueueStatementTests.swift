@@ -146,7 +146,7 @@ import Testing
       #expect(wait > .seconds(90) && wait <= .seconds(100))
       // The lanes now wait for the pool instead of being looked at again and again.
       #expect(try await node.claim().lanes == 0)
-      try await database.pool.execute(LaneStatements.blockPool(poolID, for: .seconds(500)))
+      try await database.pool.execute(LaneStatements.blockPool(poolID, for: .seconds(500), .rateLimited))
       try await database.pool.execute("UPDATE lane_pools SET tat = '-infinity'")
       try await database.pool.execute("UPDATE lanes SET runnable_at = now() WHERE pending > 0")
       #expect(try await node.claim().jobs.isEmpty)

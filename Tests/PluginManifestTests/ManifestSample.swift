@@ -125,7 +125,10 @@ enum ManifestSample {
     Refusal(#""lookup": true,"#, "", "reconcile.absence"),
     Refusal(#""rule": "remove""#, #""rule": "create""#, "rule"),
     Refusal(#""rules": ["create"]"#, #""rules": ["nothing"]"#, "rateLimits[0].rules[0]"),
-    Refusal(#""unit": "unixSeconds""#, #""unit": "fortnights""#, "rateLimitHeaders.reset.unit"),
+    Refusal(#""unit": "unixSeconds""#, #""unit": "fortnights""#, "rateLimitHeaders[0].reset.unit"),
+    Refusal(#""scope": "perApp""#, #""scope": "perMoon""#, "rateLimitHeaders[1].scope"),
+    Refusal(#""pointer": "/error/wait""#, #""pointer": "error.wait""#, "retryAfter.pointer"),
+    Refusal(#""unit": "minutes""#, #""unit": "hours""#, "retryAfter.unit"),
     Refusal(#""settleMs": 20000"#, #""settleMs": -1"#, "reconcile.settleMs"),
     Refusal(#""settleMs": 20000"#, #""settleMs": 20.5"#, "reconcile.settleMs"),
   ]
@@ -199,9 +202,13 @@ enum ManifestSample {
       ],
       "reconcile": {"absence": "certain", "settleMs": 20000},
       "rateLimits": [{"rules": ["create"], "perAccount": {"count": 50, "windowMs": 900000},
-                      "perSite": {"count": 500, "windowMs": 900000}, "note": "half of what is published"}],
-      "rateLimitHeaders": {"limit": "x-limit", "remaining": "x-limit-remaining",
-                           "reset": {"header": "x-limit-reset", "unit": "unixSeconds"}},
+                      "perSite": {"count": 500, "windowMs": 900000},
+                      "perApp": {"count": 5000, "windowMs": 900000}, "note": "half of what is published"}],
+      "rateLimitHeaders": [{"limit": "x-limit", "remaining": "x-limit-remaining",
+                            "reset": {"header": "x-limit-reset", "unit": "unixSeconds"}},
+                           {"scope": "perApp", "remaining": "x-app-remaining",
+                            "reset": {"header": "x-app-reset", "unit": "seconds"}}],
+      "retryAfter": {"pointer": "/error/wait", "unit": "minutes"},
       "limits": {"inFlight": 256, "memoryMiB": 96, "startMs": 5000, "callMs": 120000,
         "cpu": 0.5, "pids": 16, "fds": 64, "idleStopMs": 30000}
     }

@@ -31,9 +31,12 @@ import Testing
     #expect(manifest.accountFields.map(\.name) == ["origin", "endpoint"])
     #expect(manifest.reconcile.absence == .certain)
     #expect(manifest.reconcile.settle == .milliseconds(20_000))
-    #expect(manifest.rateLimits.first?.windows.map(\.scope) == [.perAccount, .perSite])
+    #expect(manifest.rateLimits.first?.windows.map(\.scope) == [.perAccount, .perSite, .perApp])
     #expect(manifest.rateLimits.first?.windows.first?.length == .seconds(900))
-    #expect(manifest.rateLimitHeaders?.resetUnit == .unixSeconds)
+    #expect(manifest.rateLimitHeaders.map(\.resetUnit) == [.unixSeconds, .seconds])
+    #expect(manifest.rateLimitHeaders.map(\.scope) == [.perAccount, .perApp])
+    #expect(manifest.retryAfter?.pointer == "/error/wait")
+    #expect(manifest.retryAfter?.unit == .minutes)
     #expect(manifest.limits.start == .milliseconds(5_000))
   }
 
@@ -118,7 +121,7 @@ import Testing
         "limits.inFlight: bad value, came 0, allowed a whole number from 1 to 1024",
         "nmae: unknown field, allowed account, aliases, apiVersion, artifacts, configuration, description, egress, "
           + "executable, hashtags, icon, id, input, kind, license, limits, links, methods, name, preview, protocol, "
-          + "publisher, rateLimitHeaders, rateLimits, reconcile, runtime, schema, secrets, version",
+          + "publisher, rateLimitHeaders, rateLimits, reconcile, retryAfter, runtime, schema, secrets, version",
       ]
     )
   }

@@ -37,6 +37,7 @@ enum DeliveryRoutes {
     .required("completed", .integer(0...Int64.max)), .required("failed", .integer(0...Int64.max)),
     .required("delayed", .integer(0...Int64.max)), .required("unconfirmed", .integer(0...Int64.max)),
     .required("canceled", .integer(0...Int64.max)), .required("states", .map(.integer(0...Int64.max), limit: 20)),
+    .required("holds", .array(LimitRoutes.hold, 0...50), "What keeps accounts still at the moment"),
   ])
 
   static let endpoints: [Endpoint] = [
@@ -133,8 +134,8 @@ enum DeliveryRoutes {
   }
 
   private static func status(_ context: APIContext) async throws -> HTTPResponse {
-    let counts = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
-      try await store.counts(in: tx)
+    let (counts, holds) = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      (try await store.counts(in: tx), try await LimitStore().holds(in: tx))
     }
     var words: [String: Int64] = ["waiting": 0, "active": 0, "completed": 0, "failed": 0, "delayed": 0]
     for (state, count) in counts {
@@ -146,18 +147,22 @@ enum DeliveryRoutes {
     members["states"] = .object(
       Dictionary(uniqueKeysWithValues: DeliveryState.allCases.map { ($0.rawValue, .int(Int64(counts[$0] ?? 0))) })
     )
+    members["holds"] = .array(holds.map(LimitRoutes.json))
     return Envelope.ok(.object(members))
   }
 
   private static func explain(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
-    let (delivery, steps) = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
-      (try await store.delivery(id, in: tx), try await store.steps(of: id, in: tx))
+    let (delivery, steps, holds) = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      let delivery = try await store.delivery(id, in: tx)
+      let steps = try await store.steps(of: id, in: tx)
+      return (delivery, steps, try await LimitStore().holds(connection: delivery.connectionID, in: tx))
     }
     return Envelope.ok([
       "delivery": try json(delivery),
       "summary": .string(DeliveryStory.summary(delivery, steps)),
       "steps": .array(steps.map(json)),
+      "holds": .array(holds.map(LimitRoutes.json)),
     ])
   }
 

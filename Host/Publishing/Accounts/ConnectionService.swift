@@ -41,7 +41,7 @@ package struct ConnectionService: Sendable {
   private let plugins: PluginHost
   private let caller: AccountCaller
   private let cache: AccountCache
-  private let limits: AccountLimits
+  private let limits: LimitService
 
   package init(
     pool: Pool,
@@ -49,7 +49,7 @@ package struct ConnectionService: Sendable {
     plugins: PluginHost,
     caller: AccountCaller,
     cache: AccountCache,
-    limits: AccountLimits
+    limits: LimitService
   ) {
     self.pool = pool
     self.vault = vault
@@ -195,13 +195,8 @@ package struct ConnectionService: Sendable {
     )
     guard let row = rows.first, let manifest = plugins.manifest(for: try row.get("platform")) else { return }
     let perHour = try row.get("per_hour", as: Int32?.self).map(Int.init)
-    try await pool.execute(
-      LaneStatements.configure(
-        try row.get("lane_id"),
-        limits.lane(for: manifest, perHour: perHour),
-        poolID: nil
-      )
-    )
+    let (lane, poolID) = try await limits.lane(for: manifest, site: site, connection: id, perHour: perHour)
+    try await pool.execute(LaneStatements.configure(try row.get("lane_id"), lane, poolID: poolID))
   }
 
   // MARK: Steps
@@ -258,6 +253,7 @@ package struct ConnectionService: Sendable {
       generation: 1
     )
     let extra = try record(id)
+    let (allowed, poolID) = try await limits.lane(for: manifest, site: site, connection: id)
     do {
       try await pool.transaction(scope: .owner) { tx in
         let lanes = try await tx.query(
@@ -266,14 +262,15 @@ package struct ConnectionService: Sendable {
               kind: DeliveryHandler.kind,
               key: "\(manifest.id):\(identity.id)",
               siteID: site,
-              limits: limits.lane(for: manifest)
+              limits: allowed,
+              poolID: poolID
             )
           ])
         )
         let lane: Int64 = try lanes[0].get("lane_id")
         // The account may have belonged to another site before, with limits of its own.
         try await tx.execute("UPDATE lanes SET site_id = \(site) WHERE lane_id = \(lane) AND site_id <> \(site)")
-        try await tx.execute(LaneStatements.configure(lane, limits.lane(for: manifest), poolID: nil))
+        try await tx.execute(LaneStatements.configure(lane, allowed, poolID: poolID))
         try await tx.execute(
           """
           INSERT INTO platform_connections (id, site_id, platform, account_id, account_name, account_handle,

@@ -58,7 +58,8 @@ package struct DeliveryHandler: JobHandler {
     tools.hint(task, "sending")
     let session = try await session(task, job: job, account: account, current: current)
     let move = try await session.run()
-    return try await outcome(of: move, session)
+    let outcome = try await outcome(of: move, session)
+    return await heeding(session.watch, of: task, account, outcome)
   }
 
   private func session(
@@ -84,6 +85,7 @@ package struct DeliveryHandler: JobHandler {
       startedVersion: stored?.pluginVersion,
       variant: variant,
       journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, tools: tools),
+      watch: AttemptWatch(manifest),
       tools: tools
     )
   }
@@ -136,7 +138,7 @@ package struct DeliveryHandler: JobHandler {
       return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: mark)
     case .holdAccount(let delay, let problem):
       tools.hint(task, "retrying", problem: problem)
-      return .snoozed(for: .seconds(delay), with: mark).blockingLane(for: .seconds(delay))
+      return .snoozed(for: .seconds(delay), with: mark).blockingLane(for: .seconds(delay), .rateLimited)
     case .snooze(let delay):
       tools.hint(task, "waiting")
       return .snoozed(for: .seconds(delay), with: mark)
@@ -146,6 +148,38 @@ package struct DeliveryHandler: JobHandler {
     case .refused:
       return .refused
     }
+  }
+
+  /// Lets the account, and whoever shares a limit or a server with it, keep still for as long as the answers ask.
+  ///
+  /// What can not be stored costs a request too many, never the delivery.
+  private func heeding(
+    _ watch: AttemptWatch,
+    of task: DeliveryTask,
+    _ account: Account,
+    _ outcome: JobOutcome
+  ) async -> JobOutcome {
+    var outcome = outcome.charging(extraTurns: watch.extraTurns)
+    if let pause = watch.pause(.perAccount) { outcome = outcome.blockingLane(for: pause.duration, pause.reason) }
+    await orLog("Noting what a platform said about its limits", tools.logger) {
+      for scope in [LimitScope.perSite, .perApp] {
+        guard let pause = watch.pause(scope) else { continue }
+        try await tools.lanes.block(pause, platform: task.platform, site: task.siteID)
+      }
+      try await tools.breakers.note(
+        watch.signs,
+        of: BreakerBoard.Subject(
+          platform: task.platform,
+          connectionID: task.connectionID,
+          siteID: task.siteID,
+          laneID: account.laneID,
+          sharesServer: account.origin == nil && account.endpoint == nil,
+          connectionIsBroken: task.connectionIsBroken,
+          platformIsBroken: task.platformIsBroken
+        )
+      )
+    }
+    return outcome
   }
 
   /// - Parameter version: The plugin version that was asked last; nil when none was.

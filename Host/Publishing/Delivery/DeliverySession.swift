@@ -19,6 +19,8 @@ struct DeliverySession: Sendable {
   let startedVersion: String?
   let variant: RunVariant
   let journal: DeliveryJournal
+  /// What the answers say beside their content.
+  let watch: AttemptWatch
   let tools: DeliveryTools
 
   /// How often a plugin that died is started again within one attempt.
@@ -71,13 +73,20 @@ struct DeliverySession: Sendable {
 
   private func next(after end: CallEnd) -> NextMove {
     let policy = EndPolicy(maximumAttempts: job.maximumAttempts, parts: variant.parts)
-    switch policy.next(after: end, journal: journal.current, attempt: job.attempt, age: age) {
+    switch policy.next(after: heeding(end), journal: journal.current, attempt: job.attempt, age: age) {
     case .end(let end): return .end(withSegments(end))
     case .again(let delay, let counted, let problem): return .again(after: delay, counted: counted, problem: problem)
     case .holdAccount(let delay, let problem): return .holdAccount(delay, problem: problem)
     case .snooze(let delay): return .snooze(delay)
     case .reconcile: return .check(after: 1)
     }
+  }
+
+  /// The same end, with the platform's own word about waiting where the plugin passed on a shorter one or none.
+  private func heeding(_ end: CallEnd) -> CallEnd {
+    guard case .failed(var problem) = end, problem.retry == .after, let wait = watch.wait else { return end }
+    problem.retryAfter = max(problem.retryAfter ?? 0, wait)
+    return .failed(problem)
   }
 
   /// How long the delivery has been waiting to go out. A post may be planned for an instant in the past.
@@ -243,6 +252,7 @@ struct DeliverySession: Sendable {
       )
     }
     tools.limits.noteUse(connection: task.connectionID)
+    watch.note(answer, at: Date())
     if let limit = answer.rateLimit {
       tools.limits.note(
         limit,

@@ -31,6 +31,9 @@ struct DeliveryTask: Sendable {
   let scheduledFor: Date
   /// Whether an earlier attempt left rows in the effect journal.
   let hasEffects: Bool
+  /// Whether the breakers of the account and of its platform were not closed when the job was claimed.
+  let connectionIsBroken: Bool
+  let platformIsBroken: Bool
   /// Ended while the job was waiting (a late outcome, a cancel).
   let endedAs: String?
 
@@ -47,7 +50,10 @@ struct DeliveryTask: Sendable {
       c.updated_at AS connection_updated_at, v.post_id, v.post_version, p.title, p.excerpt, p.url, p.tags, p.mentions,
       p.media::text AS media, p.segments::text AS segments, g.options::text AS options, t.default_payload::text AS target_payload, v.created_at,
       v.scheduled_for, v.ended_as,
-      EXISTS (SELECT FROM delivery_effects e WHERE e.delivery_id = d.job_id) AS has_effects
+      EXISTS (SELECT FROM delivery_effects e WHERE e.delivery_id = d.job_id) AS has_effects,
+      EXISTS (SELECT FROM breakers b WHERE b.platform = v.platform AND b.connection_id = v.connection_id)
+        AS connection_is_broken,
+      EXISTS (SELECT FROM breakers b WHERE b.platform = v.platform AND b.connection_id = 0) AS platform_is_broken
     FROM deliveries v
     JOIN platform_connections c ON c.id = v.connection_id
     JOIN post_versions p ON p.post_id = v.post_id AND p.version = v.post_version
@@ -79,6 +85,8 @@ struct DeliveryTask: Sendable {
     createdAt = try row.get("created_at")
     scheduledFor = try row.get("scheduled_for")
     hasEffects = try row.get("has_effects")
+    connectionIsBroken = try row.get("connection_is_broken")
+    platformIsBroken = try row.get("platform_is_broken")
     endedAs = try row.get("ended_as")
   }
 }

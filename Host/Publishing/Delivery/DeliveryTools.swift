@@ -18,6 +18,8 @@ struct DeliveryTools: Sendable {
   let accounts: AccountCache
   let files: MediaFiles
   let limits: LimitRecorder
+  let lanes: LimitService
+  let breakers: BreakerBoard
   let hints: any DeliveryHints
   let logger: Logger
   /// The instant after which this node may not start a request any more; nil while no bound is known.

@@ -38,6 +38,7 @@ struct ConfigurationReader {
       egressAllow: allow,
       originOverrides: overrides,
       accountLimits: accountLimits(),
+      breakers: breakers(),
       slots: number(.slots, 1...1024) ?? 64,
       manifests: folder(.manifests, standing: "plugin-manifests", installation),
       migrations: migrations(installation),
@@ -162,6 +163,13 @@ struct ConfigurationReader {
       problems.append("\(Setting.rateLimits.rawValue): \(error)")
       return AccountLimits()
     }
+  }
+
+  private mutating func breakers() -> BreakerSettings {
+    var settings = BreakerSettings()
+    if let first = number(.breakerFirst, 1...900) { settings.firstPause = Double(first) }
+    if let notice = number(.breakerNotice, 1...86_400) { settings.longAfter = Double(notice) }
+    return settings
   }
 
   private mutating func defaultHome() -> String {

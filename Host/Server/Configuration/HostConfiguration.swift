@@ -26,6 +26,7 @@ package struct HostConfiguration: Sendable {
   package var egressAllow: String
   package var originOverrides: String
   package var accountLimits: AccountLimits
+  package var breakers: BreakerSettings
   /// Jobs that run at the same time, 1 to 1024.
   package var slots: Int
   package var manifests: String

@@ -10,6 +10,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case egressAllow = "ROSTRUM_EGRESS_ALLOW"
   case originOverrides = "ROSTRUM_ORIGIN_OVERRIDES"
   case rateLimits = "ROSTRUM_RATE_LIMITS"
+  case breakerFirst = "ROSTRUM_BREAKER_SECONDS"
+  case breakerNotice = "ROSTRUM_BREAKER_NOTICE_SECONDS"
   case slots = "ROSTRUM_SLOTS"
   case manifests = "ROSTRUM_MANIFESTS"
   case plugins = "ROSTRUM_PLUGINS"

@@ -30,6 +30,8 @@ import Testing
         accounts: tools.accounts,
         files: tools.files,
         limits: tools.limits,
+        lanes: tools.lanes,
+        breakers: tools.breakers,
         hints: tools.hints,
         logger: tools.logger,
         sendDeadline: tools.sendDeadline

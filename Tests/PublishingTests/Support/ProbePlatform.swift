@@ -15,11 +15,16 @@ final class ProbePlatform: Sendable {
   struct Answer: Sendable {
     var status: Int
     var body: String
+    var headers: [String: String] = [:]
 
     /// A complete refusal.
     static let rejected = Answer(status: 400, body: #"{"error":"no"}"#)
     /// A complete answer that says nothing of what happened.
     static let unknown = Answer(status: 500, body: "{}")
+
+    static func refused(_ status: Int, headers: [String: String] = [:]) -> Answer {
+      Answer(status: status, body: "{}", headers: headers)
+    }
 
     static func ok(_ body: String) -> Answer { Answer(status: 200, body: body) }
   }
@@ -116,6 +121,8 @@ final class ProbePlatform: Sendable {
         return planned ?? .ok(#"{"n":\#(state.received.count)}"#)
       }
     }
-    return .json(answer.body, status: answer.status)
+    var response = HTTPResponse.json(answer.body, status: answer.status)
+    for (name, value) in answer.headers { response.headers.set(name, value) }
+    return response
   }
 }

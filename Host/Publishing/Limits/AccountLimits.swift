@@ -3,18 +3,12 @@ package import PluginManifest
 
 package import struct JobQueue.RateLimit
 
-/// What a lane of an account allows: the manifest's limits, or the operator's.
+/// What accounts are allowed: the manifest's limits, or the operator's.
 package struct AccountLimits: Sendable {
-  /// An operator's own limit for a platform.
-  package enum Override: Sendable, Equatable {
-    case unlimited
-    case count(Int, per: Duration)
-  }
-
-  private let overrides: [String: Override]
+  private let overrides: [String: LimitOverride]
 
   /// - Parameter overrides: by plugin id.
-  package init(overrides: [String: Override] = [:]) {
+  package init(overrides: [String: LimitOverride] = [:]) {
     self.overrides = overrides
   }
 
@@ -22,7 +16,7 @@ package struct AccountLimits: Sendable {
   ///
   /// - Throws: ``LimitsError`` naming the entry.
   package init(_ text: String) throws {
-    var overrides: [String: Override] = [:]
+    var overrides: [String: LimitOverride] = [:]
     for entry in text.split(separator: ",") {
       let parts = entry.split(separator: "=", maxSplits: 1).map { String($0).filter { $0 != " " } }
       guard parts.count == 2 else { throw LimitsError(entry: String(entry)) }
@@ -40,17 +34,33 @@ package struct AccountLimits: Sendable {
   /// One post at a time for an account, as many as the strictest window allows.
   ///
   /// - Parameter perHour: a limit that the site itself set; the stricter one counts.
-  package func lane(for manifest: PluginManifest, perHour: Int? = nil) -> LaneLimits {
-    var rates: [RateLimit] = []
-    switch overrides[manifest.id] {
-    case .unlimited: break
-    case .count(let count, let window): rates.append(RateLimit(count: count, per: window))
-    case nil:
-      rates = manifest.rateLimits.flatMap(\.windows).filter { $0.scope == .perAccount }
-        .map { RateLimit(count: $0.count, per: $0.length) }
-    }
-    if let perHour { rates.append(RateLimit(count: perHour, per: .seconds(3600))) }
+  package func lane(
+    for manifest: PluginManifest,
+    perHour: Int? = nil,
+    overrides: LimitOverrides = LimitOverrides()
+  ) -> LaneLimits {
+    let own = perHour.map { RateLimit(count: $0, per: .seconds(3600)) }
+    let rates = [own, rate(.perAccount, for: manifest, overrides: overrides)].compactMap(\.self)
     return LaneLimits(rate: rates.max { $0.interval < $1.interval })
+  }
+
+  /// The limit of one scope: what an operator set for the account, for the platform, in the configuration, or what the
+  /// plugin's author found cautious; nil where nobody set one.
+  package func rate(
+    _ scope: LimitScope,
+    for manifest: PluginManifest,
+    overrides: LimitOverrides = LimitOverrides()
+  ) -> RateLimit? {
+    if scope == .perAccount, let own = overrides.account { return own.rate }
+    if let own = overrides.platform[scope] { return own.rate }
+    switch self.overrides[manifest.id] {
+    case .unlimited: return nil
+    case .count(let count, let window) where scope == .perAccount: return RateLimit(count: count, per: window)
+    case .count, nil:
+      return manifest.rateLimits.flatMap(\.windows).filter { $0.scope == scope }
+        .map { RateLimit(count: $0.count, per: $0.length) }
+        .max { $0.interval < $1.interval }
+    }
   }
 }
 

@@ -44,6 +44,26 @@ import Testing
     }
   }
 
+  /// One site with ten thousand jobs that wait, and another one with a single job: that one goes in its very turn.
+  @Test func oneJobPassesTenThousand() async throws {
+    try await QueueDatabase.with { database in
+      var lanes: [Int64] = []
+      for number in 0..<50 { lanes.append(try await database.lane("big \(number)", limits: LaneLimits(cap: 50))) }
+      try await database.enqueue((0..<10_000).map { NewJob(siteID: 1, laneID: lanes[$0 % lanes.count], kind: "test") })
+      let node = ManualNode(database.configuration)
+      try await node.promote()
+      var ledger = ClaimLedger(slots: 64)
+      for _ in 0..<8 { _ = try await round(node, &ledger) }
+      let lane = try await database.lane("small", site: 2)
+      try await database.enqueue([NewJob(siteID: 2, laneID: lane, kind: "test")])
+      try await node.promote()
+      var rounds = 0
+      while try await !round(node, &ledger).contains(2), rounds < 100 { rounds += 1 }
+      #expect(rounds <= 1, "it waited for \(rounds) claims")
+      #expect(try await database.count("SELECT count(*) FROM ready WHERE site_id = 1") > 8_000)
+    }
+  }
+
   /// Two sites with endless work share the claims by their weights, whatever the number of their lanes.
   @Test func weightsDecideNotTheNumberOfLanes() async throws {
     try await QueueDatabase.with { database in

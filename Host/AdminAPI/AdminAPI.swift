@@ -12,7 +12,8 @@ package struct AdminAPI: Sendable {
     HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
     + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
     + ScheduleRoutes.endpoints
-    + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + PluginRoutes.endpoints
+    + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + EventRoutes.endpoints + HoldRoutes.endpoints
+    + PluginRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 

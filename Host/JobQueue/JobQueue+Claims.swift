@@ -56,15 +56,15 @@ extension JobQueue {
       return (request, mayCheck)
     }
     guard let request else { return false }
-    let kinds = handlers.keys.sorted()
     if mayCheck {
-      let checks = try await writer.submit(CheckOperation(shape: shape, kinds: kinds, count: request.count))
+      let all = handlers.keys.sorted()
+      let checks = try await writer.submit(CheckOperation(shape: shape, kinds: all, count: request.count))
       accept(checks.jobs)
       metrics.update { $0.checksClaimed += checks.jobs.count }
       schedule(check: checks.next, wakes: false)
       if !checks.jobs.isEmpty { return true }
     }
-    let answer = try await writer.submit(ClaimOperation(shape: shape, kinds: kinds, request: request))
+    let answer = try await writer.submit(ClaimOperation(shape: shape, kinds: claimableKinds, request: request))
     accept(answer.jobs)
     metrics.update { $0.claimed += answer.jobs.count + answer.stopped.count }
     schedule(slot: answer.nextSlot, wakes: false)

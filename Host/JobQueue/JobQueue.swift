@@ -33,6 +33,8 @@ package final class JobQueue: Service {
     var lastHeartbeat: ContinuousClock.Instant?
     var peers = 0
     var laneIDs: [String: Int64] = [:]
+    /// Kinds of which nothing is claimed for now.
+    var heldKinds: Set<String> = []
   }
 
   package let name = "queue"

@@ -24,7 +24,9 @@ package enum LeaseGuard {
   /// A lease is missing when it was lost, or when its job or group was paused or cancelled first and nothing of the
   /// job was accepted before. Whoever commits first wins. A commit moves the lease to the phase *committing*, from
   /// which nobody repeats it blindly.
-  package static func started(_ starts: [(lease: Lease, isCommit: Bool)]) -> SQL {
+  ///
+  /// - Parameter condition: What must hold besides, over no table of the statement.
+  package static func started(_ starts: [(lease: Lease, isCommit: Bool)], if condition: SQL = "true") -> SQL {
     """
     ok AS (
       UPDATE leases l SET phase = CASE WHEN i.commits AND l.phase = 1 THEN 2 ELSE l.phase END,
@@ -32,7 +34,7 @@ package enum LeaseGuard {
       FROM (SELECT t.job_id, t.fence, t.epoch, bool_or(t.commits) AS commits FROM unnest(
         \(starts.map(\.lease.jobID)), \(starts.map(\.lease.fence)), \(starts.map(\.lease.nodeEpoch)),
         \(starts.map(\.isCommit))) AS t(job_id, fence, epoch, commits) GROUP BY 1, 2, 3) i
-      WHERE l.job_id = i.job_id AND l.fence = i.fence AND l.node_epoch = i.epoch
+      WHERE l.job_id = i.job_id AND l.fence = i.fence AND l.node_epoch = i.epoch AND \(fragment: condition)
         AND (l.live OR (NOT l.stop AND NOT EXISTS (
           SELECT FROM job_groups s
           WHERE s.group_id = l.group_id AND (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL))))

@@ -25,6 +25,7 @@ package struct PublishingAssembly: Sendable {
     /// How many counted attempts a delivery has.
     package var maximumAttempts: Int
     package var logger: Logger
+    package var permit: SendPermit
     /// The instant after which this node may not start a request any more.
     package var sendDeadline: @Sendable () -> ContinuousClock.Instant?
 
@@ -41,6 +42,7 @@ package struct PublishingAssembly: Sendable {
       spoolPath: String,
       maximumAttempts: Int = 3,
       logger: Logger,
+      permit: SendPermit = .unbound,
       sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant?
     ) {
       self.pool = pool
@@ -55,6 +57,7 @@ package struct PublishingAssembly: Sendable {
       self.spoolPath = spoolPath
       self.maximumAttempts = maximumAttempts
       self.logger = logger
+      self.permit = permit
       self.sendDeadline = sendDeadline
     }
   }
@@ -91,6 +94,7 @@ package struct PublishingAssembly: Sendable {
         breakers: breakers,
         hints: parts.hints,
         logger: parts.logger,
+        permit: parts.permit,
         sendDeadline: parts.sendDeadline
       )
     )

@@ -10,6 +10,7 @@ internal import PluginProtocol
 internal import PluginStore
 internal import Postgres
 internal import Processes
+internal import Publishing
 internal import ServiceTree
 internal import Vault
 
@@ -74,7 +75,12 @@ package struct Doctor: Sendable {
         findings += try await durability(pool)
         let schema = try await schema(database)
         findings.append(schema)
-        if schema.level == .ok { findings.append(await key(pool)) }
+        if schema.level == .ok {
+          findings.append(await key(pool))
+          if let hold = try await HoldStore(pool: pool).current() {
+            findings.append(warn("hold", "Nothing is sent. \(hold.reason)", Hold.advice))
+          }
+        }
         await pool.close()
         return findings
       }

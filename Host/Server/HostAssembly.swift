@@ -27,6 +27,7 @@ struct HostAssembly: Sendable {
   private let plugins: PluginHost
   private let catalogue: PluginCatalogue
   private let queue: JobQueue
+  private let marks: MarkKeeper
   private let events: EventHub
   private let housekeeping: Housekeeping
   private let services: APIServices
@@ -78,6 +79,7 @@ struct HostAssembly: Sendable {
     client = try HTTPClient(configuration: clientConfiguration)
     events = EventHub(pool: pool, logger: logger)
     let clock = NodeClock()
+    let permit = SendPermit.unexamined
     let files = try MediaFiles(root: configuration.media)
     let publishing = PublishingAssembly(
       PublishingAssembly.Parts(
@@ -93,6 +95,7 @@ struct HostAssembly: Sendable {
         spoolPath: configuration.spoolFile,
         maximumAttempts: Self.maximumAttempts,
         logger: logger,
+        permit: permit,
         sendDeadline: { clock.sendDeadline }
       )
     )
@@ -110,6 +113,15 @@ struct HostAssembly: Sendable {
       logger: logger
     )
     clock.follow(queue)
+    marks = MarkKeeper(
+      database: database.direct,
+      home: configuration.home,
+      file: MarkFile(path: configuration.markFile),
+      store: HoldStore(pool: pool),
+      permit: permit,
+      queue: queue,
+      logger: logger
+    )
     let tokens = TokenStore(pool: pool)
     housekeeping = Housekeeping(pool: pool, publishing: publishing, tokens: tokens, files: files, logger: logger)
     var limits = APILimits()
@@ -139,9 +151,10 @@ struct HostAssembly: Sendable {
   /// Runs the services until the shutdown. They stop in reverse order: first nothing new is accepted, then what was
   /// claimed ends or goes back, then the plugins end.
   func run(ready: @escaping @Sendable (RunningHost) async -> Void) async throws {
+    await marks.round()
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, queue, events, httpService(ready)],
+      services: [housekeeping, plugins, catalogue, marks, queue, events, httpService(ready)],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )

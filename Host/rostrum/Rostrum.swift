@@ -9,16 +9,19 @@ import Server
 enum Rostrum {
   static let commands: [Command] =
     [ServeCommand.command, DemoCommand.command, MigrateCommand.command, DoctorCommand.command] + UserCommands.all
-    + TokenCommands.all + SiteCommands.all + [WhyCommand.command] + PluginCommands.all + PluginDevCommands.all
+    + TokenCommands.all + SiteCommands.all + [WhyCommand.command] + HoldCommands.all
+    + PluginCommands.all + PluginDevCommands.all
 
   static func main() async {
+    // First: they are found from where the environment lies, which wiping may move.
+    let words = Array(CommandLine.arguments.dropFirst())
     // Before anything starts a thread, so that no other reads the environment meanwhile.
     let environment = ProcessEnvironment.take()
     // A reader that goes away ends the output, not the program.
     _ = signal(SIGPIPE, SIG_IGN)
     ProcessMemory.returnLargeBlocks()
     let sink = JSONLinesSink()
-    let code = await run(Array(CommandLine.arguments.dropFirst()), environment, sink)
+    let code = await run(words, environment, sink)
     sink.flush()
     exit(code.rawValue)
   }

@@ -163,6 +163,7 @@ enum DeliveryRoutes {
       "summary": .string(DeliveryStory.summary(delivery, steps)),
       "steps": .array(steps.map(json)),
       "holds": .array(holds.map(LimitRoutes.json)),
+      "hold": delivery.state.isEnd ? .null : try await HoldRoutes.json(of: HoldStore(pool: context.services.pool)),
     ])
   }
 

@@ -5,6 +5,7 @@ import JobQueue
 import Logging
 import PluginHost
 import Postgres
+import Publishing
 
 /// Whether the host is alive, able to work, and how it does.
 enum HealthRoutes {
@@ -41,13 +42,16 @@ enum HealthRoutes {
   private static func health(_ context: APIContext) async throws -> HTTPResponse {
     let services = context.services
     let queue: QueueHealth
+    let hold: JSONValue
     do {
       queue = try await services.queue.health()
+      hold = try await HoldRoutes.json(of: HoldStore(pool: services.pool))
     } catch {
       services.logger.warning("The health check could not read the queue", ["error": "\(error)"])
       throw HTTPProblem.unavailable("The database is not available")
     }
-    let isHealthy = queue.longestWait < longestWait
+    // On hold due jobs wait on purpose, and people must still reach the host to end it.
+    let isHealthy = queue.longestWait < longestWait || !hold.isNull
     let plugins = services.plugins.status().map { status in
       JSONValue.object([
         "id": .string(status.id), "version": .string(status.version), "state": .string(status.state.rawValue),
@@ -57,13 +61,14 @@ enum HealthRoutes {
       throw HTTPProblem.unavailable("A runnable job has been waiting for more than 60 s; see the host's log")
     }
     return Envelope.ok([
-      "status": "healthy",
+      "status": hold.isNull ? "healthy" : "onHold",
       "version": .string(services.version),
       "queue": [
         "ready": .int(Int64(queue.ready)), "inFlight": .int(Int64(queue.inFlight)),
         "unknown": .int(Int64(queue.unknown)), "overdue": .int(Int64(queue.overdue)),
       ],
       "plugins": .array(plugins),
+      "hold": hold,
     ])
   }
 

@@ -29,14 +29,20 @@ struct DeliverySession: Sendable {
   /// How often a request that publishes is sent in one run, when each time it is certain that nothing was published.
   private static let maximumTries = 6
 
+  /// How long a delivery waits that may not be sent because the node must look at its database first, in seconds.
+  private static let holdPause: TimeInterval = 0.5
+
   /// Runs the attempt.
   func run() async throws -> NextMove {
     if let end = try await endWithoutCall() { return .end(end) }
+    try await closeLost()
     if !journal.current.openCommits.isEmpty, !mayResend {
       if let move = try await reconcile() { return move }
       // What was open is certainly not out. What was accepted before it still can not be replayed by another version.
       if let end = try await endWithoutCall() { return .end(end) }
     }
+    // A job that was taken out of its lane for a look goes back there: what is sent keeps the lane's order and limits.
+    if tools.permit.isHeld || job.isCheck && journal.current.records.contains(where: \.isLost) { return .refused }
     var replays = 0
     while true {
       let end = try await publish()
@@ -50,6 +56,7 @@ struct DeliverySession: Sendable {
         if journal.current.openCommits.isEmpty || mayResend { continue }
       }
       let isOpen = !journal.current.openCommits.isEmpty
+      if journal.refusal == .held, !isOpen { return .snooze(Self.holdPause) }
       if let refusal = journal.refusal, refusal == .leaseLost || !isOpen { return .refused }
       // The platform honours our key: the same request goes out again, later. The lane stays held until then.
       if isOpen, !journal.needsReconcile, journal.refusal == nil, mayResend { return .check(after: resendDelay(end)) }
@@ -99,7 +106,7 @@ struct DeliverySession: Sendable {
   )
 
   /// Whether the run began on another version of the plugin than the one that is asked now.
-  private var isOtherVersion: Bool { startedVersion.map { $0 != "\(manifest.version)" } ?? false }
+  var isOtherVersion: Bool { startedVersion.map { $0 != "\(manifest.version)" } ?? false }
 
   /// Whether the open commits may simply be sent again: the platform knows our key, a day has not passed, and the
   /// version that sent them is there to do it.
@@ -288,7 +295,7 @@ struct DeliverySession: Sendable {
       }
       writer.field("post", variant.post)
       guard let evidence else { return }
-      writer.array("evidence", evidence) { writer, record in record.evidence.write(to: &writer) }
+      writer.array("evidence", lines(evidence)) { writer, line in line.write(to: &writer) }
     }
   }
 

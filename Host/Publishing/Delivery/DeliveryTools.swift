@@ -22,6 +22,7 @@ struct DeliveryTools: Sendable {
   let breakers: BreakerBoard
   let hints: any DeliveryHints
   let logger: Logger
+  let permit: SendPermit
   /// The instant after which this node may not start a request any more; nil while no bound is known.
   let sendDeadline: @Sendable () -> ContinuousClock.Instant?
 }

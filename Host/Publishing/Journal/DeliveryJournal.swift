@@ -250,10 +250,15 @@ final class DeliveryJournal: EffectJournal {
       reads: reads.isEmpty ? nil : Self.text(of: reads)
     )
     operation.captures = captureRows
+    operation.server = tools.permit.server
     do {
       if try await !submit(operation) {
-        let refusal = try await tools.store.refusal(of: owner.delivery, fence: owner.lease.fence)
-        if refusal != .leaseLost, current.hasAcceptedCommit {
+        let refusal = try await tools.store.refusal(
+          of: owner.delivery,
+          fence: owner.lease.fence,
+          server: operation.server
+        )
+        if refusal == .paused || refusal == .canceled, current.hasAcceptedCommit {
           // Something is out already: half a thread is worse than a whole one, so the delivery runs to its end.
           try await tools.store.markLive(owner.delivery)
           if try await submit(operation) { return send(record, nonce: nonce, sealer: sealer, reads: reads) }

@@ -23,6 +23,8 @@ package struct StartEffect: BatchOperation {
   package var reads: String?
   /// What those reads captured.
   package var captures: [CaptureRow] = []
+  /// The run of the server that this node has examined, see ``SendPermit/server``.
+  package var server: Int64?
 
   /// Whether the row is durable and the request may be sent.
   package typealias Output = Bool
@@ -42,7 +44,10 @@ package struct StartEffect: BatchOperation {
       ) AS t(job_id, fence, node_epoch, site_id, run, step, try, nonce, rule, class, digest, variant, started_at, seed,
              plugin_version, reads)
     ),
-    \(fragment: LeaseGuard.started(operations.map { ($0.lease, $0.record.effectClass == .commit) })),
+    \(fragment: LeaseGuard.started(
+      operations.map { ($0.lease, $0.record.effectClass == .commit) },
+      if: mayBegin(operations)
+    )),
     inputs AS (
       INSERT INTO delivery_inputs (delivery_id, run, site_id, variant, started_at, seed, plugin_version)
       SELECT i.job_id, i.run, i.site_id, i.variant::jsonb, i.started_at, i.seed, i.plugin_version
@@ -74,6 +79,18 @@ package struct StartEffect: BatchOperation {
     \(fragment: captures(operations))
     SELECT nonce FROM started
     """
+  }
+
+  /// The one gate before everything that leaves: nobody has put the installation on hold, and the statement runs on the
+  /// server that this node has examined. After every new start of a server, and on every other server, it is shut until
+  /// the node has looked again.
+  private static func mayBegin(_ operations: [StartEffect]) -> SQL {
+    let servers = Set(operations.map(\.server))
+    // Operations from before and after a look can meet in one statement; then none of them may begin.
+    let server = servers.count == 1 ? servers.first ?? 0 : 0
+    let isHeld: SQL = "NOT EXISTS (SELECT FROM holds h WHERE h.ended_at IS NULL)"
+    guard let server else { return isHeld }
+    return "\(fragment: isHeld) AND \(fragment: ServerExpression.startedAt) = \(server)"
   }
 
   private static func captures(_ operations: [StartEffect]) -> SQL {

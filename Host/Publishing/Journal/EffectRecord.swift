@@ -25,6 +25,9 @@ package struct EffectRecord: Sendable, Equatable {
   /// The mark in ``closedBy`` of an accepted prepare whose answer can not be used any more.
   package static let forgotten = "forgotten"
 
+  /// The step and rule of a commit that another copy of the database may have seen. No plugin's step has such a name.
+  package static let lostStep = "(lost)"
+
   package var key: EffectKey
   package var rule: String
   package var effectClass: EffectClass
@@ -99,6 +102,9 @@ package struct EffectRecord: Sendable, Equatable {
       remoteID: remoteID
     )
   }
+
+  /// Whether the row stands for requests that nothing is known of, because the database lost what was written last.
+  package var isLost: Bool { key.step == Self.lostStep }
 
   /// Whether a commit may have happened without anybody knowing.
   package var isOpenCommit: Bool {

@@ -170,10 +170,14 @@ package struct JournalStore: Sendable {
   }
 
   /// Why a started row was refused.
-  package func refusal(of delivery: Int64, fence: Int64) async throws -> StartRefusal {
+  ///
+  /// - Parameter server: The run of the server that the started row named.
+  package func refusal(of delivery: Int64, fence: Int64, server: Int64? = nil) async throws -> StartRefusal {
     let rows = try await pool.query(
       """
-      SELECT l.fence, l.stop, g.paused_at IS NOT NULL AS paused, g.canceled_at IS NOT NULL AS canceled
+      SELECT l.fence, l.stop, g.paused_at IS NOT NULL AS paused, g.canceled_at IS NOT NULL AS canceled,
+        EXISTS (SELECT FROM holds h WHERE h.ended_at IS NULL) OR \(fragment: ServerExpression.startedAt) <> \(server)
+          AS held
       FROM leases l LEFT JOIN job_groups g ON g.group_id = l.group_id WHERE l.job_id = \(delivery)
       """
     )
@@ -181,7 +185,8 @@ package struct JournalStore: Sendable {
     if try row.get("canceled", as: Bool?.self) ?? false { return .canceled }
     if try row.get("paused", as: Bool?.self) ?? false { return .paused }
     // A single job is withdrawn with the stop mark alone.
-    return try row.get("stop", as: Bool.self) ? .canceled : .leaseLost
+    if try row.get("stop", as: Bool.self) { return .canceled }
+    return try row.get("held", as: Bool?.self) ?? false ? .held : .leaseLost
   }
 
   /// Closes open commits after a look-up found what they published; the rest of the thread then goes out.
@@ -262,4 +267,6 @@ package enum StartRefusal: String, Sendable {
   case leaseLost
   case paused
   case canceled
+  /// The installation is on hold, or this node has not examined its database since the server was started.
+  case held
 }

@@ -53,6 +53,8 @@ struct ConfigurationReader {
         JailTier(rawValue: $0.lowercased())
       } ?? .a,
       retentionDays: number(.retentionDays, 1...3_650) ?? 30,
+      settingsText: values.texts.filter { !$0.key.isSecret }.map { "\($0.key.rawValue)=\($0.value)\n" }.sorted()
+        .joined(),
       warnings: values.warnings
     )
     if configuration.directDatabase != nil, configuration.database == nil {

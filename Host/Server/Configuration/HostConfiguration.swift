@@ -45,6 +45,8 @@ package struct HostConfiguration: Sendable {
   package var bestTier: JailTier
   /// How many days ended deliveries keep answers of platforms, captured secrets and bodies.
   package var retentionDays: Int
+  /// The settings that were given, as lines of a settings file; without secrets.
+  package var settingsText: String
   /// What is not wrong but deserves a look.
   package var warnings: [String]
 
@@ -82,6 +84,9 @@ package struct HostConfiguration: Sendable {
 
   /// Where running plugins are noted, so that what a killed host left behind is found.
   package var runFolder: String { home + "/run" }
+
+  /// How far the database had come when this home last looked.
+  package var markFile: String { home + "/high-water.mark" }
 
   /// Where outcomes wait that could not be stored.
   package var spoolFile: String { home + "/outcomes.spool" }

@@ -11,12 +11,20 @@ enum WhyCommand {
     operands: [.init(name: "DELIVERY", about: "the delivery's number")]
   ) { invocation in
     let id = try invocation.id(invocation.operand(0), "DELIVERY")
-    let (delivery, steps) = try await invocation.withPool { pool in
-      try await pool.transaction(scope: .owner) { tx in
-        try await read(id, tx)
-      }
+    let (hold, (delivery, steps)) = try await invocation.withPool { pool in
+      (
+        try await HoldStore(pool: pool).current(),
+        try await pool.transaction(scope: .owner) { tx in
+          try await read(id, tx)
+        }
+      )
     }
-    invocation.show(json(delivery, steps)) { tell(delivery, steps, invocation.terminal) }
+    invocation.show(json(delivery, steps)) {
+      tell(delivery, steps, invocation.terminal)
+      guard let hold, !delivery.state.isEnd else { return }
+      invocation.terminal.print()
+      invocation.terminal.print("Nothing is sent now: the installation is on hold. \(hold.reason) \(Hold.advice)")
+    }
     return .success
   }
 

@@ -34,6 +34,7 @@ import Testing
         breakers: tools.breakers,
         hints: tools.hints,
         logger: tools.logger,
+        permit: tools.permit,
         sendDeadline: tools.sendDeadline
       )
     )

@@ -108,7 +108,7 @@ package struct Configuration: Sendable {
   }
 
   /// Takes the password out of a text that libpq made.
-  func redacted(_ text: String) -> String {
+  package func redacted(_ text: String) -> String {
     guard let password, !password.isEmpty else { return text }
     return text.replacing(password, with: "[secret]")
   }
@@ -134,7 +134,7 @@ package struct Configuration: Sendable {
     return host.hasPrefix("/") || host.hasPrefix("@") || host == "localhost" || host == "::1" || host.hasPrefix("127.")
   }
 
-  private static func parse(_ text: String) -> [String: String]? {
+  static func parse(_ text: String) -> [String: String]? {
     guard let options = unsafe PQconninfoParse(text, nil) else { return nil }
     defer { unsafe PQconninfoFree(options) }
     var values: [String: String] = [:]

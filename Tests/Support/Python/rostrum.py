@@ -157,6 +157,8 @@ class Host:
         self.own_home = home is None
         self.log = open(self.home / "host.log", "ab")
         self.process = None
+        # Variables of `rostrum serve` alone.
+        self.served_with = {}
         self.port = self.free_port()
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -210,7 +212,7 @@ class Host:
     def start(self, wait=True):
         self.process = subprocess.Popen(
             [str(binaries() / "rostrum"), "serve"],
-            env=self.environment,
+            env={**self.environment, **self.served_with},
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

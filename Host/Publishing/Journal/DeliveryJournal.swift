@@ -157,6 +157,10 @@ final class DeliveryJournal: EffectJournal {
         return .replay(Self.confirmed(record))
       }
       if let answer = record.answer.flatMap({ Self.stored($0) }) { return .replay(answer) }
+      // Answers are kept for a while only. That it happened, and under which id, stays known.
+      if record.effectClass == .commit, record.outcome == .accepted, record.remoteID != nil {
+        return .replay(Self.confirmed(record))
+      }
       if record.outcome == .notSent { return .replay(.notSent) }
       if record.effectClass == .commit { state.withLock { $0.needsReconcile = true } }
       return .reconcile
@@ -332,7 +336,7 @@ final class DeliveryJournal: EffectJournal {
     state.withLock { $0.journal.withdrawn(record.key) }
   }
 
-  /// What a plugin is answered for a commit whose own answer never said that it happened.
+  /// What a plugin is answered for a commit whose own answer never said that it happened, or is gone.
   private static func confirmed(_ record: EffectRecord) -> StoredAnswer {
     .result(
       RawJSON.object { writer in

@@ -5,7 +5,8 @@ package import Postgres
 /// runs were started with. What was sent, when, and how it ended stays.
 ///
 /// A delivery that is open, or that waits for a person's word, keeps everything. One that is retried afterwards starts
-/// with the post as it is; what it published already is looked for on the platform instead of answered from the journal.
+/// with the post as it is; for what it published already the adapter is told the platform's id, or where there is none it
+/// is looked for on the platform.
 package struct JournalRetention: Sendable {
   /// Deliveries of one statement, so that no transaction is long.
   static let pieceSize = 1_000

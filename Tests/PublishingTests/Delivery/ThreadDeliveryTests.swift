@@ -34,8 +34,12 @@ import Testing
   private static let reauthorize = #""kind":"authExpired","retry":"reauth""#
   private static let later = #""kind":"platformDown","retry":"after","retryAfterMs":1000"#
 
-  private static func run(_ refusal: String, _ body: (PublishingFixture, Int64) async throws -> Void) async throws {
-    try await PublishingFixture.run(script(refusal: refusal)) { fixture in
+  private static func run(
+    _ refusal: String,
+    manifest: String = ProbeManifest.text(),
+    _ body: (PublishingFixture, Int64) async throws -> Void
+  ) async throws {
+    try await PublishingFixture.run(script(refusal: refusal), manifest: manifest) { fixture in
       try await allowThreads(fixture)
       let post = try await thread(fixture)
       let dispatched = try await fixture.dispatcher.dispatch(fixture.request(post: post))
@@ -144,6 +148,41 @@ import Testing
       #expect(try await fixture.delivery(id).state == .sent)
       #expect(try await fixture.events(id).contains("delivery.partial") == false)
       #expect(texts(fixture) == ["one", "two", "two", "three"].map { #"{"text":"\#($0)"}"# })
+    }
+  }
+
+  /// A thread whose second post may be out, on a platform that can not tell.
+  private static func inDoubt(_ body: (PublishingFixture, Int64) async throws -> Void) async throws {
+    try await run(reauthorize, manifest: ProbeManifest.text(absence: "never")) { fixture, id in
+      fixture.platform.next("POST /posts", .ok(#"{"id":"a"}"#), .unknown)
+      try await fixture.drive()
+      let delivery = try await fixture.delivery(id)
+      #expect(delivery.state == .unconfirmed)
+      #expect(delivery.segments?.contains(#""a""#) == true)
+      try await body(fixture, id)
+    }
+  }
+
+  @Test func aPersonConfirmsOnePostOfAThread() async throws {
+    try await Self.inDoubt { fixture, id in
+      try await fixture.control.answer(.published(url: nil), for: id, site: fixture.site, user: fixture.user)
+      #expect(try await fixture.delivery(id).state == .partial)
+      try await fixture.control.retry(id, site: fixture.site, user: fixture.user)
+      try await fixture.drive()
+      #expect(try await fixture.delivery(id).state == .sent)
+      #expect(texts(fixture) == ["one", "two", "three"].map { #"{"text":"\#($0)"}"# })
+    }
+  }
+
+  @Test func aLateOutcomeOfOnePostIsNotTheWholeThread() async throws {
+    try await Self.inDoubt { fixture, id in
+      try await fixture.pool.execute(
+        "UPDATE delivery_effects SET outcome = 'accepted' WHERE delivery_id = \(id) AND outcome = 'unknown'"
+      )
+      let isSettled = try await fixture.store.settleLate(id)
+      #expect(isSettled)
+      #expect(try await fixture.delivery(id).state == .partial)
+      #expect(try await fixture.events(id).last == "delivery.partial")
     }
   }
 

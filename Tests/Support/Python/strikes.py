@@ -45,15 +45,22 @@ def restart_with(host, point=None):
 
 
 def wait_for_strike(host, victim, plugin, seconds=120):
-    """Waits until the host has reached its point; then the victim is dead and the host runs, without a point."""
+    """Waits until the host has reached its point; then the victim is dead and the host runs, without a point.
+
+    Returns when the victim died.
+    """
     pid = host.process.pid
     if victim == "host":
         eventually(lambda: host.process.poll() is not None, seconds, "the host ends at its point", pause=0.01)
         assert host.process.returncode == -signal.SIGKILL
-        return revive(host)
+        died = time.monotonic()
+        revive(host)
+        return died
     eventually(lambda: state(pid) == "T", seconds, "the host stops at its point", pause=0.01)
+    died = time.monotonic()
     kill_plugin(host, plugin)
     os.kill(pid, signal.SIGCONT)
+    return died
 
 
 def kill_plugin(host, plugin):
@@ -65,11 +72,14 @@ def kill_plugin(host, plugin):
 
 
 def strike_now(host, victim, plugin):
-    """Kills the victim at once."""
+    """Kills the victim at once; returns when."""
+    died = time.monotonic()
     if victim == "host":
         host.kill()
-        return revive(host)
-    kill_plugin(host, plugin)
+        revive(host)
+    else:
+        kill_plugin(host, plugin)
+    return died
 
 
 def revive(host):

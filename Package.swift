@@ -99,8 +99,10 @@ let package = Package(
     // MARK: Storage and queue
     module("Migrations", in: "Host", ["Cryptography", "Logging", "Postgres", "Processes", "ServiceTree"]),
     module("JobQueue", in: "Host", ["Logging", "Postgres", "ServiceTree"]),
+    module("Outbox", in: "Host", ["Logging", "Postgres", "ServiceTree"]),
     tests("MigrationsTests", ["Logging", "Migrations", "Postgres", "Processes", "ServiceTree", "TestSupport"]),
     tests("JobQueueTests", ["JobQueue", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
+    tests("OutboxTests", ["Logging", "Outbox", "Postgres", "TestSupport"]),
 
     // MARK: Jail
     // Pure C. Static in release: it starts with each plugin, and part of it stays beside the plugin.
@@ -165,6 +167,20 @@ let package = Package(
     ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
     module("Vault", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module(
+      "WebhookEndpoints",
+      in: "Host",
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JobQueue", "Logging", "Outbox", "Postgres", "Vault",
+      ]
+    ),
+    module(
+      "Notices",
+      in: "Host",
+      [
+        "Cryptography", "HTTPClient", "JSONDocument", "JobQueue", "Logging", "Outbox", "Postgres",
+      ]
+    ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "Postgres", "TestSupport"]),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
@@ -178,6 +194,17 @@ let package = Package(
     ),
     tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
     tests("VaultTests", ["Cryptography", "Postgres", "TestSupport", "Vault"]),
+    tests(
+      "WebhookEndpointsTests",
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JobQueue", "Logging", "Outbox", "Postgres",
+        "ServiceTree", "TestSupport", "Vault", "WebhookEndpoints",
+      ]
+    ),
+    tests(
+      "NoticesTests",
+      ["HTTPClient", "JobQueue", "Logging", "Notices", "Outbox", "Postgres", "ServiceTree", "TestSupport"]
+    ),
 
     // MARK: Interfaces
     module(
@@ -185,7 +212,8 @@ let package = Package(
       in: "Host",
       [
         "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Publishing", "Sites", "Vault",
+        "MediaStore", "Notices", "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Publishing", "Sites",
+        "Vault", "WebhookEndpoints",
       ]
     ),
     module(
@@ -194,9 +222,9 @@ let package = Package(
       [
         "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
         "JSONText",
-        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "PluginHost", "PluginManifest", "PluginProtocol",
-        "PluginStore",
-        "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
+        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "Outbox", "PluginHost", "PluginManifest",
+        "PluginProtocol", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
+        "WebhookEndpoints",
       ]
     ),
     executable(
@@ -204,8 +232,9 @@ let package = Package(
       at: "Host/rostrum",
       [
         "Cryptography", "HTTPClient", "Identity", "JSONDocument", "JSONText", "Jail", "Logging", "Migrations",
+        "Notices",
         "PluginHost", "PluginManifest", "PluginStore", "PluginTestKit", "Postgres", "Processes", "Publishing", "Server",
-        "ServiceTree", "Sites",
+        "ServiceTree", "Sites", "WebhookEndpoints",
       ]
     ),
 
@@ -213,8 +242,8 @@ let package = Package(
       "AdminAPITests",
       [
         "AdminAPI", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer", "Identity",
-        "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "PluginHost", "PluginManifest", "PluginStore",
-        "Postgres", "Processes", "Publishing", "Sites", "TestSupport", "Vault",
+        "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "PluginHost", "PluginManifest",
+        "PluginStore", "Postgres", "Processes", "Publishing", "Sites", "TestSupport", "Vault", "WebhookEndpoints",
       ]
     ),
 

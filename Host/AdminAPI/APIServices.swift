@@ -3,11 +3,14 @@ package import Identity
 package import JobQueue
 package import Logging
 package import MediaStore
+package import Notices
 package import PluginHost
 package import PluginStore
 package import Postgres
 package import Publishing
 package import Sites
+
+package import struct WebhookEndpoints.WebhookEndpoints
 
 /// What the operations work with.
 package struct APIServices: Sendable {
@@ -22,6 +25,8 @@ package struct APIServices: Sendable {
   package var lanes: LimitService
   package var dispatcher: Dispatcher
   package var control: DeliveryControl
+  package var webhooks: WebhookEndpoints
+  package var notices: NoticeInbox
   package var events: EventHub
   package var limiter: RateLimiter
   package var limits: APILimits
@@ -43,6 +48,8 @@ package struct APIServices: Sendable {
     lanes: LimitService,
     dispatcher: Dispatcher,
     control: DeliveryControl,
+    webhooks: WebhookEndpoints,
+    notices: NoticeInbox,
     events: EventHub,
     limiter: RateLimiter,
     limits: APILimits,
@@ -61,6 +68,8 @@ package struct APIServices: Sendable {
     self.lanes = lanes
     self.dispatcher = dispatcher
     self.control = control
+    self.webhooks = webhooks
+    self.notices = notices
     self.events = events
     self.limiter = limiter
     self.limits = limits

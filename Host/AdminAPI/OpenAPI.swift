@@ -1,5 +1,6 @@
 import HTTPServer
 import JSONDocument
+import WebhookEndpoints
 
 /// Describes the operations in OpenAPI 3.1.
 enum OpenAPI {
@@ -19,6 +20,7 @@ enum OpenAPI {
       "servers": [["url": "/"]],
       "security": [["token": []]],
       "paths": .object(paths.mapValues { .object($0) }),
+      "webhooks": webhooks,
       "components": [
         "securitySchemes": ["token": ["type": "http", "scheme": "bearer", "bearerFormat": "rst_…"]],
         "schemas": .object(schemas.mapValues(\.openAPI)),
@@ -40,6 +42,49 @@ enum OpenAPI {
       ),
     ])
   ]
+
+  /// What endpoints of sites receive: one entry a kind of event.
+  private static var webhooks: JSONValue {
+    let headers: [(String, String)] = [
+      ("webhook-id", "The id of the event, the same on every try and replay"),
+      ("webhook-timestamp", "Seconds since 1970 of this try"),
+      ("webhook-signature", "One or two signatures, v1 and Base64 of HMAC-SHA256, as Standard Webhooks says"),
+    ]
+    let parameters = headers.map { name, about -> JSONValue in
+      [
+        "name": .string(name), "in": "header", "required": true, "description": .string(about),
+        "schema": ["type": "string"],
+      ]
+    }
+    var members: [String: JSONValue] = [:]
+    for kind in EventCatalogue.kinds {
+      let words = kind.name.split(separator: ".").map { $0.prefix(1).uppercased() + $0.dropFirst() }
+      members[kind.name] = [
+        "post": [
+          "summary": .string(kind.about), "operationId": .string("webhook" + words.joined()), "tags": ["webhooks"],
+          "parameters": .array(parameters),
+          "requestBody": [
+            "required": true, "content": ["application/json": ["schema": event(kind).openAPI]],
+          ],
+          "responses": [
+            "2XX": ["description": "The event was taken"],
+            "410": ["description": "No event is wanted any more; the webhook is switched off"],
+            "default": ["description": "The event is sent again for a day, also after 429 and 503 with Retry-After"],
+          ],
+        ]
+      ]
+    }
+    return .object(members)
+  }
+
+  private static func event(_ kind: EventCatalogue.Kind) -> Schema {
+    .object([
+      .required("id", .string(1...100), "The same as webhook-id"), .required("type", .choice([kind.name])),
+      .required("version", .integer(WebhookBody.version...WebhookBody.version)), .required("timestamp", .instant),
+      .required("siteId", .nullable(.id), "Null for what belongs to no site"),
+      .required("data", .any, "At least " + kind.members.joined(separator: ", ") + "; new members may come"),
+    ])
+  }
 
   private static let reasons: [Int: String] = [
     400: "A value is wrong; nothing was changed",

@@ -7,6 +7,7 @@ import PluginStore
 import Postgres
 import Publishing
 import Sites
+import WebhookEndpoints
 
 /// Turns every error of the layers below into the API's answer, at one place.
 enum Refusals {
@@ -21,6 +22,7 @@ enum Refusals {
     case let error as StoreError: problem(error)
     case let error as SiteError: problem(error)
     case let error as MediaError: problem(error)
+    case let error as WebhookError: problem(error)
     case let error as PostgresError where error.isConnectionLost || error.isNotSent:
       HTTPProblem.unavailable("The database is not available right now; nothing was changed, try again")
     default: nil
@@ -68,6 +70,16 @@ enum Refusals {
     case .unknownTimeZone: HTTPProblem(status: 422, code: "unknown_time_zone", message: "\(error)", field: "timeZone")
     case .versionConflict: HTTPProblem(status: 409, code: "version_conflict", message: "\(error)", field: "If-Match")
     }
+  }
+
+  private static func problem(_ error: WebhookError) -> HTTPProblem {
+    let status =
+      switch error.kind {
+      case .notFound: 404
+      case .invalid: 422
+      case .conflict: 409
+      }
+    return HTTPProblem(status: status, code: error.code, message: error.message, field: error.field)
   }
 
   private static func problem(_ error: MediaError) -> HTTPProblem {

@@ -55,6 +55,8 @@ package final class EventHub: Service {
   }
 
   package let name = "events"
+  /// The site of events that belong to none; every watcher hears of them.
+  private static let hostSite: Int64 = 0
   private static let pageSize = 1_000
   /// How many old events a client that was away gets at most; more than that and it loads its state anew.
   private static let catchUpLimit = 2_000
@@ -140,8 +142,10 @@ package final class EventHub: Service {
     guard let from = watched else { return 0 }
     let events = try await load(after: from, site: nil, limit: Self.pageSize)
     guard let last = events.last else { return 0 }
-    for (site, group) in Dictionary(grouping: events, by: \.site) {
-      state.withLock { $0.channels[site]?.channel }?.publish(group.map(\.event))
+    let channels = state.withLock { $0.channels.compactMapValues(\.channel) }
+    for (site, channel) in channels {
+      let group = events.filter { $0.site == site || $0.site == Self.hostSite }
+      if !group.isEmpty { channel.publish(group.map(\.event)) }
     }
     // Unless everybody left meanwhile and somebody new came, who follows from a place of their own.
     state.withLock { state in
@@ -182,7 +186,7 @@ package final class EventHub: Service {
       SELECT id, (xid::text)::bigint AS transaction, site_id, kind, data::text AS data FROM outbox
       WHERE (xid, id) > ((\(String(from.transaction)))::xid8, \(from.id))
         AND xid < pg_snapshot_xmin(pg_current_snapshot())
-        AND (\(site)::bigint IS NULL OR site_id = \(site))
+        AND (\(site)::bigint IS NULL OR site_id = \(site) OR site_id = \(Self.hostSite))
       ORDER BY xid, id LIMIT \(limit)
       """
     ).map { row in

@@ -28,11 +28,11 @@ internal import Synchronization
   private var waitingIndex = 0
   private var lastNumber: UInt64 = 0
 
-  private static let libraryStarted = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+  static let isLibraryStarted = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
   private static let maximumFree = 256
 
   init(configuration: HTTPClient.Configuration) throws(HTTPClientError) {
-    guard Self.libraryStarted, let multi = unsafe curl_multi_init() else {
+    guard Self.isLibraryStarted, let multi = unsafe curl_multi_init() else {
       throw .startFailed("the library does not start")
     }
     let idle = max(1, configuration.maximumIdleConnections)

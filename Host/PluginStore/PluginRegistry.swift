@@ -214,8 +214,13 @@ package struct PluginRegistry: Sendable {
     by who: String
   ) -> SQL {
     """
-    INSERT INTO plugin_events (plugin, version, kind, message, details, made_by)
-    VALUES (\(plugin), \(version), \(kind), \(message), \(JSONB(text: details)), \(who))
+    WITH e AS (
+      INSERT INTO plugin_events (plugin, version, kind, message, details, made_by)
+      VALUES (\(plugin), \(version), \(kind), \(message), \(JSONB(text: details)), \(who))
+      RETURNING id, plugin, version, kind, message
+    )
+    INSERT INTO outbox (site_id, kind, subject_id, data)
+    SELECT 0, 'plugin.' || kind, id, jsonb_build_object('plugin', plugin, 'version', version, 'message', message) FROM e
     """
   }
 }

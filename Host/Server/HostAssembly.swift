@@ -8,6 +8,8 @@ internal import Jail
 internal import JobQueue
 internal import Logging
 internal import MediaStore
+internal import Notices
+internal import Outbox
 internal import PluginHost
 internal import PluginStore
 internal import Postgres
@@ -16,6 +18,9 @@ internal import Publishing
 internal import ServiceTree
 internal import Sites
 internal import Vault
+internal import WebhookEndpoints
+
+import struct WebhookEndpoints.WebhookEndpoints
 
 /// The parts of a host over a database that is up to date, and the tree of services that they make.
 struct HostAssembly: Sendable {
@@ -30,6 +35,7 @@ struct HostAssembly: Sendable {
   private let marks: MarkKeeper
   private let events: EventHub
   private let housekeeping: Housekeeping
+  private let readers: [OutboxReader]
   private let services: APIServices
 
   /// Requests of people and background reads; hot writes have connections of their own.
@@ -101,17 +107,31 @@ struct HostAssembly: Sendable {
     )
     var settings = QueueSettings(home: configuration.home)
     settings.slots = configuration.slots
-    let periodic = Housekeeping.periodicJobs(pool, retentionDays: configuration.retentionDays)
-    queue = JobQueue(
+    let notices = NoticeStore(pool: pool, sendsMail: configuration.mail != nil)
+    let periodic = Housekeeping.periodicJobs(pool, notices: notices, retentionDays: configuration.retentionDays)
+    let webhooks = WebhookSender(
+      pool: pool,
+      vault: vault,
+      client: client,
+      policy: configuration.addressPolicy,
+      slots: configuration.slots,
+      logger: logger
+    )
+    var handlers = periodic.handlers
+    handlers[DeliveryHandler.kind] = publishing.handler
+    handlers[WebhookSender.kind] = webhooks
+    if let mailer = Self.mailer(configuration, pool: pool, logger: logger) { handlers[NoticeMailer.kind] = mailer }
+    let queue = JobQueue(
       settings: settings,
       database: database.direct,
       pool: pool,
-      handlers: periodic.handlers.merging([DeliveryHandler.kind: publishing.handler]) { $1 },
+      handlers: handlers,
       extensions: [DeliveryHandler.claimExtension],
       periodic: periodic.jobs,
       hooks: DeliveryClosing.hooks,
       logger: logger
     )
+    self.queue = queue
     clock.follow(queue)
     marks = MarkKeeper(
       database: database.direct,
@@ -122,8 +142,37 @@ struct HostAssembly: Sendable {
       queue: queue,
       logger: logger
     )
+    webhooks.follow(queue)
+    readers = [
+      OutboxReader(
+        reader: "webhooks",
+        pool: pool,
+        logger: logger,
+        taken: { queue.wake() },
+        consume: WebhookQueue.consume
+      ),
+      OutboxReader(
+        reader: "notices",
+        pool: pool,
+        logger: logger,
+        taken: { queue.wake() },
+        consume: { events, tx in try await notices.consume(events, tx) }
+      ),
+    ]
     let tokens = TokenStore(pool: pool)
-    housekeeping = Housekeeping(pool: pool, publishing: publishing, tokens: tokens, files: files, logger: logger)
+    housekeeping = Housekeeping(
+      pool: pool,
+      publishing: publishing,
+      tokens: tokens,
+      files: files,
+      notices: notices,
+      states: [
+        .disk(configuration.home) { DiskSpace.of(configuration.home) },
+        .disk(configuration.media) { DiskSpace.of(configuration.media) },
+        .queue { try await queue.health().longestWait },
+      ],
+      logger: logger
+    )
     var limits = APILimits()
     let rate = Double(configuration.apiRate)
     limits.token = RateLimiter.Limit(burst: rate * 2, perSecond: rate)
@@ -139,6 +188,8 @@ struct HostAssembly: Sendable {
       lanes: publishing.lanes,
       dispatcher: publishing.dispatcher(queue: queue),
       control: publishing.control(queue: queue),
+      webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: configuration.addressPolicy),
+      notices: NoticeInbox(pool: pool),
       events: events,
       limiter: RateLimiter(),
       limits: limits,
@@ -154,7 +205,7 @@ struct HostAssembly: Sendable {
     await marks.round()
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, marks, queue, events, httpService(ready)],
+      services: [housekeeping, plugins, catalogue, marks, queue] + readers + [events, httpService(ready)],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )
@@ -166,6 +217,18 @@ struct HostAssembly: Sendable {
     await client.close(within: .seconds(5))
     await effects.close()
     await pool.close()
+  }
+
+  /// What sends notices by mail; nil where the operator names no server.
+  private static func mailer(_ configuration: HostConfiguration, pool: Pool, logger: Logger) -> NoticeMailer? {
+    guard let mail = configuration.mail else { return nil }
+    let client = MailClient(mail.server)
+    return NoticeMailer(
+      pool: pool,
+      settings: NoticeMailer.Settings(from: mail.from, publicURL: configuration.publicURL),
+      logger: logger,
+      transport: { await client.send($0) }
+    )
   }
 
   private func httpService(_ ready: @escaping @Sendable (RunningHost) async -> Void) -> any Service {

@@ -4,9 +4,11 @@ internal import Identity
 internal import JobQueue
 internal import Logging
 internal import MediaStore
+internal import Notices
 internal import Postgres
 internal import Publishing
 internal import ServiceTree
+internal import WebhookEndpoints
 
 /// Small work that comes again and again on this host: stores what was gathered in memory, and what was spooled.
 struct Housekeeping: Service {
@@ -16,16 +18,24 @@ struct Housekeeping: Service {
   let publishing: PublishingAssembly
   let tokens: TokenStore
   let files: MediaFiles
+  let notices: NoticeStore
+  /// What this host looks at for itself.
+  let states: [NoticeState]
   let logger: Logger
 
   private static let interval: Duration = .seconds(5)
+  /// Rounds between two looks at this host's own state.
+  private static let roundsPerLook = 6
 
   func run() async throws {
     await removeLeftovers()
     // Lanes that an older version of the host or of a plugin left behind.
     await orLog("Applying limits", logger) { try await publishing.lanes.refresh() }
+    var rounds = 0
     while await Shutdown.current.sleep(for: Self.interval) {
       await round()
+      if rounds % Self.roundsPerLook == 0 { await look() }
+      rounds += 1
     }
     // Everything else has ended by now, so this is the last word.
     await round()
@@ -47,6 +57,12 @@ struct Housekeeping: Service {
     await orLog("Storing the use of tokens", logger) { try await tokens.flushUse() }
   }
 
+  private func look() async {
+    for state in states {
+      await orLog("Looking at the state of this host", logger) { try await notices.look(state) }
+    }
+  }
+
   /// Uploads that a dead host left behind. Looking through a folder blocks, so it has a queue of its own.
   private func removeLeftovers() async {
     let (files, logger) = (files, logger)
@@ -62,17 +78,23 @@ struct Housekeeping: Service {
 
   /// What one host of all does from time to time.
   ///
-  /// - Parameter retentionDays: How long ended deliveries keep what only they needed.
+  /// - Parameter retentionDays: How long ended deliveries keep what only they needed, and how long logs of webhooks, closed
+  ///   notices and mails stay.
   static func periodicJobs(
     _ pool: Pool,
+    notices: NoticeStore,
     retentionDays: Int
   ) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
+    let age = Duration.seconds(retentionDays * 86_400)
     let work: [String: @Sendable () async throws -> Void] = [
       "host.idempotency-keys": {
         try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
       },
       "host.journal": { _ = try await JournalRetention(pool: pool, days: retentionDays).clean() },
       "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
+      "host.webhook-log": { _ = try await WebhookLog.clean(pool, olderThan: age) },
+      "host.notices": { try await NoticeStore.clean(pool, olderThan: age) },
+      noticeLook: { for state in NoticeState.shared { try await notices.look(state) } },
     ]
     let handlers = work.mapValues { body in
       ClosureHandler { _ in
@@ -84,6 +106,11 @@ struct Housekeeping: Service {
         }
       }
     }
-    return (work.keys.sorted().map { PeriodicJob($0, every: .seconds(3600), kind: $0) }, handlers)
+    let jobs = work.keys.sorted().map { name in
+      PeriodicJob(name, every: name == noticeLook ? .seconds(30) : .seconds(3600), kind: name)
+    }
+    return (jobs, handlers)
   }
+
+  private static let noticeLook = "host.notice-states"
 }

@@ -14,6 +14,8 @@ package enum SealKind: UInt8, Sendable, CaseIterable {
   case capturedURL = 7
   /// A token captured from an answer.
   case capturedSecret = 8
+  /// The key that signs the messages of a webhook.
+  case webhookSecret = 9
 }
 
 /// The place a sealed value belongs to. It is authenticated with the value, so a blob opens in its own place only.
@@ -49,6 +51,18 @@ package struct SealContext: Sendable, Hashable {
   /// The context of a site's wrapped data key.
   package static func dataKey(id: Int64, site: Int64) -> SealContext {
     SealContext(kind: .dataKey, site: site, platform: "", connection: id, field: "dek", generation: 0)
+  }
+
+  /// The context of the signing key of a webhook.
+  package static func webhookSecret(_ endpoint: Int64, site: Int64, generation: Int64) -> SealContext {
+    SealContext(
+      kind: .webhookSecret,
+      site: site,
+      platform: "",
+      connection: endpoint,
+      field: "secret",
+      generation: generation
+    )
   }
 
   /// The bytes authenticated behind the header: a count, then each part behind its length, so that no two contexts

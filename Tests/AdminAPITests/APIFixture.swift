@@ -9,6 +9,7 @@ import JSONDocument
 import JobQueue
 import Logging
 import MediaStore
+import Notices
 import PluginHost
 import PluginManifest
 import PluginStore
@@ -18,6 +19,8 @@ import Sites
 import TestSupport
 import Testing
 import Vault
+
+import struct WebhookEndpoints.WebhookEndpoints
 
 @testable import AdminAPI
 @testable import Publishing
@@ -149,6 +152,8 @@ struct APIFixture: Sendable {
       lanes: assembly.lanes,
       dispatcher: assembly.dispatcher(queue: queue),
       control: assembly.control(queue: queue),
+      webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: AddressPolicy()),
+      notices: NoticeInbox(pool: pool),
       events: EventHub(pool: pool, logger: logger),
       limiter: RateLimiter(),
       limits: limits,
@@ -211,7 +216,8 @@ struct APIFixture: Sendable {
     var counts: [Int] = []
     for table in [
       "sites", "posts", "post_versions", "media", "platform_connections", "publishing_targets", "distributions",
-      "deliveries", "jobs", "publishing_schedules", "outbox", "audit_logs", "idempotency_keys",
+      "deliveries", "jobs", "publishing_schedules", "outbox", "audit_logs", "idempotency_keys", "event_endpoints",
+      "event_deliveries", "notice_marks", "notice_settings",
     ] {
       counts.append(try await pool.query("SELECT count(*) FROM \(identifier: table)")[0].get(0))
     }

@@ -21,9 +21,9 @@ import Testing
       "Cryptography", "HTTPClient", "HTTPServer", "JSONDocument", "JSONText", "Postgres", "Processes",
       "PluginProtocol", "PluginTestKit", "PluginTransport", "ServiceTree",
     ],
-    ["PluginManifest"], ["Egress", "Jail", "JobQueue", "Migrations"],
+    ["PluginManifest"], ["Egress", "Jail", "JobQueue", "Migrations", "Outbox"],
     ["MediaStore", "PluginHost", "PluginStore", "Vault"],
-    ["Events", "Identity", "Publishing", "Sites"], ["AdminAPI"], ["Server"], ["rostrum"],
+    ["Events", "Identity", "Notices", "Publishing", "Sites", "WebhookEndpoints"], ["AdminAPI"], ["Server"], ["rostrum"],
   ]
 
   private static func targets() throws -> [Target] {

@@ -61,6 +61,17 @@ import Testing
     }
   }
 
+  @Test func whatBelongsToNoSiteReachesEverybody() async throws {
+    try await TestDatabase.current.withPool { pool in
+      let hub = hub(pool)
+      for (number, site) in [(1, 1), (2, 0), (3, 2), (4, 1)] {
+        try await pool.execute(insert(number, site: Int64(site)))
+      }
+      #expect(try await prelude(hub, site: 1, after: "0-0", count: 3) == data([1, 2, 4]))
+      #expect(try await prelude(hub, site: 2, after: "0-0", count: 2) == data([2, 3]))
+    }
+  }
+
   @Test func whatIsTooFarBackIsAGap() async throws {
     try await TestDatabase.current.withPool { pool in
       let hub = hub(pool)

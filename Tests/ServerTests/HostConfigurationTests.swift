@@ -100,6 +100,51 @@ import Testing
     #expect(found.contains { $0.contains("“1025”") && $0.contains("1 to 1024") })
   }
 
+  @Test func readsHowMailsAreSent() throws {
+    #expect(try load(["HOME": "/h"]).mail == nil)
+    let password = try folder.write("hunter2\n", to: "password")
+    let whole = try #require(
+      try load([
+        "ROSTRUM_SMTP_SERVER": "mail.example.org", "ROSTRUM_SMTP_FROM": "host@example.org", "ROSTRUM_SMTP_USER": "me",
+        "ROSTRUM_SMTP_PASSWORD_FILE": password,
+      ]).mail
+    )
+    #expect(whole.host == "mail.example.org")
+    #expect(whole.port == 587)
+    #expect(whole.security == "starttls")
+    #expect(whole.password?.revealText() == "hunter2")
+    let places: [(String, String, String, UInt16)] = [
+      ("127.0.0.1:2525", "none", "127.0.0.1", 2_525), ("[::1]:465", "tls", "::1", 465), ("[::1]", "tls", "::1", 465),
+      ("mail", "none", "mail", 25),
+    ]
+    for (server, security, host, port) in places {
+      let mail = try load([
+        "ROSTRUM_SMTP_SERVER": server, "ROSTRUM_SMTP_FROM": "a@b", "ROSTRUM_SMTP_SECURITY": security,
+      ]).mail
+      #expect(mail?.host == host)
+      #expect(mail?.port == port)
+      #expect(mail?.user == nil)
+    }
+  }
+
+  @Test(arguments: [
+    ["ROSTRUM_SMTP_SERVER": "mail"], ["ROSTRUM_SMTP_FROM": "a@b"],
+    ["ROSTRUM_SMTP_SERVER": "mail", "ROSTRUM_SMTP_FROM": "a@b\r\nBcc: c@d"],
+    ["ROSTRUM_SMTP_SERVER": "mail", "ROSTRUM_SMTP_FROM": "a@b", "ROSTRUM_SMTP_SECURITY": "maybe"],
+    ["ROSTRUM_SMTP_SERVER": "mail", "ROSTRUM_SMTP_FROM": "a@b", "ROSTRUM_SMTP_USER": "me"],
+    ["ROSTRUM_SMTP_SERVER": "mail", "ROSTRUM_SMTP_FROM": "a@b", "ROSTRUM_SMTP_PASSWORD": "hunter2"],
+    ["ROSTRUM_SMTP_SERVER": "mail", "ROSTRUM_SMTP_FROM": "a@b", "ROSTRUM_SMTP_CA": "/no/such/file"],
+    ["ROSTRUM_SMTP_SERVER": "mail:0", "ROSTRUM_SMTP_FROM": "a@b"],
+    ["ROSTRUM_SMTP_SERVER": "mail:99999", "ROSTRUM_SMTP_FROM": "a@b"],
+    ["ROSTRUM_SMTP_SERVER": "mail/path", "ROSTRUM_SMTP_FROM": "a@b"],
+    ["ROSTRUM_SMTP_SERVER": "", "ROSTRUM_SMTP_USER": "me", "ROSTRUM_SMTP_PASSWORD": "hunter2"],
+  ])
+  func halfAMailServerIsRefused(environment: [String: String]) {
+    let found = problems(environment)
+    #expect(!found.isEmpty)
+    #expect(found.allSatisfy { $0.contains("ROSTRUM_SMTP_") && !$0.contains("hunter2") })
+  }
+
   @Test func theEnvironmentWinsOverTheFile() throws {
     let file = try folder.write(
       "# the host's settings\nROSTRUM_HOME=/from/file\n\nROSTRUM_SLOTS = \"7\"\nROSTRUM_LOG='error'\n",

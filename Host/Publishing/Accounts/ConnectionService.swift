@@ -115,17 +115,23 @@ package struct ConnectionService: Sendable {
       }
       try await pool.execute(
         """
-        UPDATE platform_connections SET status = 'active', status_reason = NULL, last_validated_at = now(),
-          account_name = \(identity.name), account_handle = \(identity.handle), account_url = \(identity.url),
-          capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
-        WHERE id = \(id)
+        WITH b AS (SELECT id, status FROM platform_connections WHERE id = \(id) FOR UPDATE), c AS (
+          UPDATE platform_connections c SET status = 'active', status_reason = NULL, last_validated_at = now(),
+            account_name = \(identity.name), account_handle = \(identity.handle), account_url = \(identity.url),
+            capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
+          FROM b WHERE c.id = b.id RETURNING c.id, c.site_id, c.platform, b.status AS former
+        )
+        \(fragment: Self.changed("active")) WHERE former <> 'active'
         """
       )
     } catch let error as PublishingError where error.kind == .refusedByPlatform {
       try await pool.execute(
         """
-        UPDATE platform_connections SET status = 'expired', status_reason = \(error.message), updated_at = now()
-        WHERE id = \(id) AND status = 'active'
+        WITH c AS (
+          UPDATE platform_connections SET status = 'expired', status_reason = \(error.message), updated_at = now()
+          WHERE id = \(id) AND status = 'active' RETURNING id, site_id, platform
+        )
+        \(fragment: Self.changed("expired"))
         """
       )
       throw error
@@ -157,10 +163,13 @@ package struct ConnectionService: Sendable {
     )
     let count = try await pool.execute(
       """
-      UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
-        generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
-        capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
-      WHERE id = \(id) AND generation = \(generation)
+      WITH c AS (
+        UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
+          generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
+          capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
+        WHERE id = \(id) AND generation = \(generation) RETURNING id, site_id, platform
+      )
+      \(fragment: Self.changed("active"))
       """
     )
     guard count == 1 else {
@@ -173,13 +182,24 @@ package struct ConnectionService: Sendable {
   package func disconnect(_ id: Int64, site: Int64) async throws {
     let count = try await pool.execute(
       """
-      UPDATE platform_connections SET deleted_at = now(), updated_at = now(), status = 'revoked',
-        sealed_credentials = '', generation = generation + 1
-      WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL
+      WITH c AS (
+        UPDATE platform_connections SET deleted_at = now(), updated_at = now(), status = 'revoked',
+          sealed_credentials = '', generation = generation + 1
+        WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL RETURNING id, site_id, platform
+      )
+      \(fragment: Self.changed("revoked"))
       """
     )
     cache.forget(id)
     if count == 0 { throw PublishingError.notFound("connection", id) }
+  }
+
+  /// The event of another status, over `c(id, site_id, platform)`.
+  private static func changed(_ status: String) -> SQL {
+    """
+    INSERT INTO outbox (site_id, kind, subject_id, data)
+    SELECT site_id, \("connection." + status), id, jsonb_build_object('id', id, 'platform', platform) FROM c
+    """
   }
 
   /// Brings the lane of an account in line with its platform's limits and the hourly limits of its targets.

@@ -55,6 +55,7 @@ struct ConfigurationReader {
       retentionDays: number(.retentionDays, 1...3_650) ?? 30,
       settingsText: values.texts.filter { !$0.key.isSecret }.map { "\($0.key.rawValue)=\($0.value)\n" }.sorted()
         .joined(),
+      mail: mail(),
       warnings: values.warnings
     )
     if configuration.directDatabase != nil, configuration.database == nil {
@@ -172,6 +173,44 @@ struct ConfigurationReader {
     if let first = number(.breakerFirst, 1...900) { settings.firstPause = Double(first) }
     if let notice = number(.breakerNotice, 1...86_400) { settings.longAfter = Double(notice) }
     return settings
+  }
+
+  private mutating func mail() -> MailSettings? {
+    let security =
+      value(.smtpSecurity, allowed: "starttls, tls or none") { ["starttls", "tls", "none"].contains($0) ? $0 : nil }
+      ?? "starttls"
+    let place = value(.smtpServer, allowed: "a host and a port, such as mail.example.org:587") {
+      MailSettings.place($0, security: security)
+    }
+    let from = value(.smtpFrom, allowed: "an address such as rostrum@example.org") {
+      MailSettings.isAddress($0) ? $0 : nil
+    }
+    let authorities = value(.smtpAuthorities, allowed: "the path of a file that can be read") { path in
+      unsafe access(path, R_OK) == 0 ? Self.absolute(path) : nil
+    }
+    guard values.texts[.smtpServer] != nil else {
+      for setting in [Setting.smtpUser, .smtpPassword, .smtpFrom] where values.texts[setting] != nil {
+        problems.append("\(setting.rawValue) is set without ROSTRUM_SMTP_SERVER; set both, or none to send no mails")
+      }
+      return nil
+    }
+    if values.texts[.smtpFrom] == nil {
+      problems.append("ROSTRUM_SMTP_SERVER is set without ROSTRUM_SMTP_FROM; set the address that mails come from")
+    }
+    let (user, password) = (values.texts[.smtpUser], values.texts[.smtpPassword])
+    if (user == nil) != (password == nil) {
+      problems.append("Only one of ROSTRUM_SMTP_USER and ROSTRUM_SMTP_PASSWORD is set; set both or none")
+    }
+    guard let place, let from else { return nil }
+    return MailSettings(
+      host: place.host,
+      port: place.port,
+      security: security,
+      user: user,
+      password: password.map { Secret($0) },
+      from: from,
+      certificateAuthorities: authorities
+    )
   }
 
   private mutating func defaultHome() -> String {

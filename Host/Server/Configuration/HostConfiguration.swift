@@ -43,10 +43,13 @@ package struct HostConfiguration: Sendable {
   package var allowsUnjailed: Bool
   /// The best tier of the jail that plugins may run in; a lower one is taken where the machine has no better.
   package var bestTier: JailTier
-  /// How many days ended deliveries keep answers of platforms, captured secrets and bodies.
+  /// How many days ended deliveries keep answers of platforms, captured secrets and bodies, and how long the logs of
+  /// webhooks, closed notices and mails stay.
   package var retentionDays: Int
   /// The settings that were given, as lines of a settings file; without secrets.
   package var settingsText: String
+  /// Nil when the host sends no mails.
+  package var mail: MailSettings?
   /// What is not wrong but deserves a look.
   package var warnings: [String]
 

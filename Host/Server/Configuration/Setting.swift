@@ -21,6 +21,12 @@ package enum Setting: String, Sendable, CaseIterable {
   case allowUnjailed = "ROSTRUM_ALLOW_UNJAILED"
   case jailTier = "ROSTRUM_JAIL_TIER"
   case retentionDays = "ROSTRUM_RETENTION_DAYS"
+  case smtpServer = "ROSTRUM_SMTP_SERVER"
+  case smtpUser = "ROSTRUM_SMTP_USER"
+  case smtpPassword = "ROSTRUM_SMTP_PASSWORD"
+  case smtpFrom = "ROSTRUM_SMTP_FROM"
+  case smtpSecurity = "ROSTRUM_SMTP_SECURITY"
+  case smtpAuthorities = "ROSTRUM_SMTP_CA"
   case demoOnce = "ROSTRUM_DEMO_ONCE"
   case demoStartedAt = "ROSTRUM_DEMO_STARTED_AT"
 
@@ -30,7 +36,7 @@ package enum Setting: String, Sendable, CaseIterable {
   /// Whether the value is wiped from the environment and never shown.
   package var isSecret: Bool {
     switch self {
-    case .databaseURL, .databaseDirectURL, .encryptionKey: true
+    case .databaseURL, .databaseDirectURL, .encryptionKey, .smtpPassword: true
     default: false
     }
   }

@@ -39,8 +39,8 @@ package struct NoticeState: Sendable {
         kind: "breaker.stuck",
         severity: .critical,
         title: id == 0 ? "The platform \(platform) has not worked for long" : "{account} has not worked for long",
-        message: "Requests kept failing, so nothing is sent but a try from time to time. Deliveries wait. See the limits "
-          + "of the account and the platform's own page of its state.",
+        message: "Requests kept failing, so nothing is sent but a try from time to time. Deliveries wait. See the "
+          + "limits of the account and the platform's own page of its state.",
         subject: id == 0 ? "platform:\(platform)" : "connection:\(id)"
       )
     }

@@ -11,6 +11,7 @@ package enum EventCatalogue {
 
   private static let delivery = ["id", "distributionId", "connectionId", "platform", "state"]
   private static let plugin = ["plugin", "version", "message"]
+  private static let breaker = ["scope", "platform", "connectionId", "openedAt", "trips"]
   private static let notice = ["id", "kind", "severity", "scope"]
 
   package static let kinds: [Kind] = [
@@ -41,10 +42,12 @@ package enum EventCatalogue {
       about: "Four fifths of a limit of an account are used",
       members: ["connectionId", "platform", "limit", "remaining"]
     ),
+    Kind(name: "breaker.opened", about: "Requests keep failing, so nothing is sent for a while", members: breaker),
+    Kind(name: "breaker.closed", about: "A platform or account works again", members: breaker),
     Kind(
       name: "breaker.stuck",
       about: "Nothing has been sent to a platform or account for long, because it keeps failing",
-      members: ["scope", "platform", "connectionId", "openedAt", "trips"]
+      members: breaker
     ),
     Kind(name: "plugin.installed", about: "A plugin was installed", members: plugin),
     Kind(name: "plugin.upgraded", about: "Another version of a plugin was taken into use", members: plugin),

@@ -122,7 +122,7 @@ package final class WebhookSender: JobHandler {
       return .finished(with: report)
     case .retry(let delay):
       let outcome = JobOutcome.retry(after: delay, error: report.error ?? "refused", with: report)
-      return verdict.pause.map { outcome.blockingLane(for: $0) } ?? outcome
+      return verdict.pause.map { outcome.blockingLane(for: $0, .breaker) } ?? outcome
     }
   }
 

@@ -6,12 +6,42 @@ import Testing
 
 /// Whatever a manifest says, it becomes a value whose promises hold, or a refusal that says where it is wrong.
 @Suite(.timeLimit(.minutes(60))) struct ManifestFuzzTests {
+  /// The whole sample, and for each rule one with nothing optional but this rule, which is quick to read.
+  private static var samples: [JSONValue] {
+    get throws {
+      let whole = try JSONValue.parse(ManifestSample.text)
+      let members = try #require(whole.objectValue)
+      let needed = [
+        "schema", "id", "name", "kind", "version", "description", "license", "protocol", "executable", "methods",
+        "secrets", "account", "limits",
+      ]
+      return [whole]
+        + (members["egress"]?.arrayValue ?? []).map { rule in
+          var small = members.filter { needed.contains($0.key) }
+          small["egress"] = [rule]
+          small["reconcile"] = ["absence": "never", "settleMs": 0]
+          return .object(small)
+        }
+    }
+  }
+
+  @Test func theSamplesAreRead() throws {
+    let samples = try Self.samples
+    #expect(samples.count == 7)
+    for sample in samples { _ = try PluginManifest.parse(sample) }
+  }
+
   @Test func anyBytesAreReadOrRefused() throws {
     var random = FuzzRun.random("manifest bytes")
-    let sample = Array(ManifestSample.text.utf8)
+    let samples = try Self.samples.map { Array($0.text().utf8) } + [Array(ManifestSample.text.utf8)]
     var tally = Tally()
     for _ in 0..<FuzzRun.cases(2_000, long: 500_000) {
-      let bytes = ByteMutator.json.mutate(sample, with: sample, faults: 0...2, &random)
+      let bytes = ByteMutator.json.mutate(
+        random.one(of: samples),
+        with: random.one(of: samples),
+        faults: 0...2,
+        &random
+      )
       try tally.judge { () throws(ManifestError) in
         try PluginManifest.parse(bytes)
       } isObject: {
@@ -24,11 +54,11 @@ import Testing
 
   @Test func anyDocumentIsReadOrRefused() throws {
     var random = FuzzRun.random("manifest documents")
-    let sample = try JSONValue.parse(ManifestSample.text)
-    let mutator = JSONMutator(samples: [sample])
+    let samples = try Self.samples
+    let mutator = JSONMutator(samples: samples)
     var tally = Tally()
     for _ in 0..<FuzzRun.cases(2_000, long: 500_000) {
-      let document = mutator.mutate(sample, &random)
+      let document = mutator.mutate(random.one(of: samples), &random)
       try tally.judge { () throws(ManifestError) in
         try PluginManifest.parse(document)
       } isObject: {

@@ -238,6 +238,9 @@ struct RuleParser {
       allowed: "declared methods that may call out (\(callers.sorted().joined(separator: ", "))) or family/*",
       where: { pattern in callers.contains { EgressRule.matches(pattern: pattern, method: $0) } }
     )
+    if reader.value("calls")?.arrayValue?.isEmpty == true {
+      reader.report("calls", "empty, so nothing could use the rule", allowed: "1 to 16 methods or families")
+    }
     if effectClass == .commit {
       let changing: Set<String> = ["post/publish", "post/delete"]
       for pattern in patterns where !changing.contains(pattern) {

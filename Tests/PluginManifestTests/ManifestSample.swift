@@ -93,6 +93,7 @@ enum ManifestSample {
     Refusal(#""calls": ["post/publish"]"#, #""calls": ["post/render"]"#, "calls[0]"),
     Refusal(#""calls": ["post/publish"]"#, #""calls": ["post/metrics"]"#, "calls[0]"),
     Refusal(#""calls": ["post/publish"]"#, #""calls": ["*"]"#, "calls[0]"),
+    Refusal(#""calls": ["post/publish"]"#, #""calls": []"#, "calls"),
     Refusal(#""secret": "token", "format""#, #""secret": "other", "format""#, "authorization.secret"),
     Refusal(#""Bearer {}""#, #""Bearer""#, "authorization.format"),
     Refusal(#""Bearer {}""#, #""{} and {}""#, "authorization.format"),

@@ -100,7 +100,7 @@ struct RuleFixture: Sendable {
         scope: scope,
         secrets: secrets,
         journal: journal,
-        deadline: .now + .seconds(30)
+        deadline: .now + .seconds(300)
       ),
       notify: { messages.add($0) }
     )

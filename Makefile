@@ -4,10 +4,10 @@ PYTHON_ENV := .build/python
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE_FLAGS := -c release $(SWIFT_FLAGS)
 
-.PHONY: demo test build release packages lint sanitize soak evidence bench coverage clean help
+.PHONY: demo test build release packages lint sanitize soak evidence bench bench-peers coverage clean help
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 packages: ## Install what is missing from Debian's packages (or say what to install)
 	@.ci/packages
@@ -38,6 +38,9 @@ evidence: packages ## The kill matrix; writes its table to docs/evidence
 
 bench: release ## One JSON object a line; ratios inside one run
 	@.ci/bench
+
+bench-peers: ## The queue and the HTTP server beside others, in turns
+	@.ci/bench-peers
 
 coverage: packages ## Line coverage of the Swift tests by module
 	@.ci/coverage

@@ -1,4 +1,4 @@
-internal import Postgres
+package import Postgres
 
 /// Moves jobs whose time has come to their lanes.
 ///
@@ -8,9 +8,9 @@ internal import Postgres
 ///
 /// What moves comes from the DELETE, never from what the SELECT saw: a row that was changed in between is locked in its
 /// new version, which this statement cannot delete, and would stand in two places.
-enum PromoteStatement {
-  struct Answer: Sendable {
-    var moved = 0
+package enum PromoteStatement {
+  package struct Answer: Sendable {
+    package var moved = 0
     /// Rows that were changed while they were looked for; the next promotion finds them.
     var missed = 0
     var runnable = 0
@@ -19,7 +19,7 @@ enum PromoteStatement {
   }
 
   /// - Parameter lookahead: Jobs that are due within this time move too.
-  static func make(limit: Int, lookahead: Duration = .zero, hooks: ClosingHooks) -> SQL {
+  package static func make(limit: Int, lookahead: Duration = .zero, hooks: ClosingHooks) -> SQL {
     let ahead: SQL = "statement_timestamp() + \(lookahead.seconds) * interval '1 s'"
     return """
       WITH p AS MATERIALIZED (

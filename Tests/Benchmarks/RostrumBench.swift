@@ -13,6 +13,10 @@ enum RostrumBench {
     rostrum-bench cluster --home FOLDER --migrations FOLDER
     rostrum-bench pipeline --database URL --jobs N
     rostrum-bench latency --database URL --rate N --seconds N
+    rostrum-bench insert --database URL --jobs N
+    rostrum-bench future --database URL --rows N
+    rostrum-bench fairness --database URL --seconds N
+    rostrum-bench groups --database URL --jobs N
     rostrum-bench plugin --manifest FILE --executable FILE --calls N --depth N
     rostrum-bench jail --launcher FILE --manifest FILE --executable FILE --calls N --starts N
     rostrum-bench fleet --launcher FILE --manifest FILE --executable FILE --count N
@@ -47,6 +51,8 @@ enum RostrumBench {
       let bench = QueueBench(database: try Configuration(url: options.text("database")))
       let report = try await bench.latency(rate: options.number("rate"), seconds: options.number("seconds"))
       show(["p50": .double(report.latencyP50), "p99": .double(report.latencyP99)])
+    case "insert", "future", "fairness", "groups":
+      try await goal(command, GoalBench(database: try Configuration(url: options.text("database"))), options)
     case "plugin":
       let bench = try PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
       let report = try await bench.run(calls: options.number("calls"), depth: options.number("depth"))
@@ -88,6 +94,31 @@ enum RostrumBench {
       ])
     default:
       throw BenchError("There is no command “\(command)”")
+    }
+  }
+
+  private static func goal(_ command: String, _ bench: GoalBench, _ options: BenchOptions) async throws {
+    switch command {
+    case "insert":
+      let report = try await bench.insert(jobs: options.number("jobs"))
+      show(["jobsPerSecond": .double(report.jobsPerSecond), "groupP50": .double(report.groupP50)])
+    case "future":
+      let report = try await bench.future(rows: options.number("rows"))
+      show([
+        "emptyP99": .double(report.emptyP99), "fullP99": .double(report.fullP99),
+        "promotionP50": .double(report.promotionP50), "promotionP99": .double(report.promotionP99),
+        "lateP50": .double(report.lateness.latencyP50), "lateP99": .double(report.lateness.latencyP99),
+        "earliest": .double(report.lateness.latencyMinimum), "burst": .double(report.burst.latencyMaximum),
+      ])
+    case "fairness":
+      let report = try await bench.fairness(seconds: options.number("seconds"))
+      show([
+        "aloneP99": .double(report.aloneP99), "besideP50": .double(report.besideP50),
+        "besideP99": .double(report.besideP99),
+      ])
+    default:
+      let (commit, pause, cancel) = try await bench.groups(jobs: options.number("jobs"))
+      show(["commit": .double(commit), "pause": .double(pause), "cancel": .double(cancel)])
     }
   }
 

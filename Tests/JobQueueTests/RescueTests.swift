@@ -89,5 +89,7 @@ import Testing
     #expect(settings.deadAfter + settings.rescueInterval < .seconds(15))
     // A node stops sending by itself before anybody takes over what it began.
     #expect(settings.heartbeatLimit < settings.deadAfter)
+    // At most 200 notifications a second, however many jobs are put in.
+    #expect(settings.notifyInterval * 200 >= .seconds(1))
   }
 }

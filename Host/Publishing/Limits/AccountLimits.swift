@@ -20,15 +20,27 @@ package struct AccountLimits: Sendable {
     for entry in text.split(separator: ",") {
       let parts = entry.split(separator: "=", maxSplits: 1).map { String($0).filter { $0 != " " } }
       guard parts.count == 2 else { throw LimitsError(entry: String(entry)) }
-      if parts[1] == "off" {
-        overrides[parts[0]] = .unlimited
-        continue
-      }
-      let numbers = parts[1].split(separator: "/").compactMap { Int($0) }
-      guard numbers.count == 2, numbers[0] > 0, numbers[1] > 0 else { throw LimitsError(entry: String(entry)) }
-      overrides[parts[0]] = .count(numbers[0], per: .seconds(numbers[1]))
+      guard !parts[0].isEmpty, let value = Self.value(parts[1]) else { throw LimitsError(entry: String(entry)) }
+      overrides[parts[0]] = value
     }
     self.init(overrides: overrides)
+  }
+
+  /// Reads one limit, `50/900` or `off`.
+  ///
+  /// - Throws: ``LimitsError``
+  package static func override(_ text: String) throws -> LimitOverride {
+    guard let value = value(text) else { throw LimitsError(entry: text) }
+    return value
+  }
+
+  private static func value(_ text: String) -> LimitOverride? {
+    if text == "off" { return .unlimited }
+    let numbers = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard numbers.count == 2, let count = numbers[0], let seconds = numbers[1], count > 0, seconds > 0,
+      count <= 1_000_000, seconds <= 2_678_400
+    else { return nil }
+    return .count(count, per: .seconds(seconds))
   }
 
   /// One post at a time for an account, as many as the strictest window allows.

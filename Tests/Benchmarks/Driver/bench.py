@@ -8,7 +8,7 @@ from parts import Parts
 from plugins import Plugins
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("pipeline", "latency", "plugin")
+PARTS = ("pipeline", "latency", "insert", "fairness", "groups", "future", "plugin")
 PLUGINS = ("jail", "gate", "upload", "fleet")
 WHOLE = ("deliveries", "overhead", "dispatch", "memory", "start")
 

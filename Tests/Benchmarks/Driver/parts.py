@@ -78,12 +78,13 @@ class Parts:
         line = Line("pipeline", "jobs/s", f"raw pgbench claim loop, batches of {BATCH}", digits=0)
         for _ in tries(rounds, lambda: [line]):
             floor = self.database.commit_floor()
-            meter = Meter().start()
+            meter = Meter({"database": (self.cluster.pid, True)}).start()
             own = self.tool("pipeline", "--database", self.database.url, "--jobs", str(JOBS))
             meter.stop()
+            cpu = meter.cpu["database"] / JOBS * 1e6
             self.database.query(PEER_JOBS.format(jobs=JOBS))
             peer = self.database.pgbench(PEER_LOOP, clients=2, transactions=JOBS // BATCH // 2, batch=BATCH) * BATCH
-            line.add(own["jobsPerSecond"], peer, meter.others, rows_per_flush=own["rowsPerFlush"], commit_ms=floor)
+            line.add(own["jobsPerSecond"], peer, meter.others, rows_per_flush=own["rowsPerFlush"], commit_ms=floor, cpu_us_database=cpu)
         line.show()
 
     def latency(self, rounds):
@@ -98,6 +99,57 @@ class Parts:
             p99.add(own["p99"], floor, meter.others, rate=100)
         p50.show()
         p99.show()
+
+    # The goals of the queue
+
+    def insert(self, rounds):
+        jobs = Line("insert", "jobs/s", "the aim", digits=0)
+        group = Line("insert_100_accounts_p50", "ms", "the aim")
+        for _ in tries(rounds, lambda: [jobs, group]):
+            meter = Meter().start()
+            own = self.tool("insert", "--database", self.database.url, "--jobs", "200000")
+            meter.stop()
+            jobs.add(own["jobsPerSecond"], 60_000, meter.others)
+            group.add(own["groupP50"], 5, meter.others)
+        jobs.show()
+        group.show()
+
+    def future(self, rounds):
+        """Takes minutes, so it runs once."""
+        count = int(os.environ.get("ROSTRUM_BENCH_FUTURE", "5000000"))
+        names = (
+            ("promotion_idle_p50", "ms", "the aim", "promotionP50", 1),
+            ("wake_up_p99", "ms", "the same without future rows", "fullP99", "emptyP99"),
+            ("scheduled_p50", "ms", "the aim", "lateP50", 10),
+            ("scheduled_p99", "ms", "the aim", "lateP99", 50),
+            ("burst_of_10000", "ms", "the aim", "burst", 2_000),
+        )
+        meter = Meter().start()
+        own = self.tool("future", "--database", self.database.url, "--rows", str(count))
+        meter.stop()
+        for name, unit, peer, key, other in names:
+            line = Line(name, unit, peer)
+            value = own[other] if isinstance(other, str) else other
+            line.add(own[key], value, meter.others, future_rows=count, earliest_ms=own["earliest"])
+            line.show()
+
+    def fairness(self, rounds):
+        line = Line("fairness_p99", "ms", "the same without the backlog")
+        for _ in tries(rounds, lambda: [line]):
+            meter = Meter().start()
+            own = self.tool("fairness", "--database", self.database.url, "--seconds", "8")
+            meter.stop()
+            line.add(own["besideP99"], own["aloneP99"], meter.others, p50=own["besideP50"])
+        line.show()
+
+    def groups(self, rounds):
+        line = Line("pause_commit", "ms", "the aim")
+        for _ in tries(rounds, lambda: [line]):
+            meter = Meter().start()
+            own = self.tool("groups", "--database", self.database.url, "--jobs", "10000")
+            meter.stop()
+            line.add(own["commit"], 20, meter.others, whole_pause=own["pause"], whole_cancel=own["cancel"])
+        line.show()
 
     def plugin(self, rounds):
         pipe = self.home / "pipe"

@@ -18,6 +18,7 @@ package struct QueueBench: Sendable {
     /// From COMMIT of the enqueue, or from the due time, to the start of the handler, in milliseconds.
     package var latencyP50 = 0.0
     package var latencyP99 = 0.0
+    package var latencyMinimum = 0.0
     package var latencyMaximum = 0.0
   }
 
@@ -49,9 +50,9 @@ package struct QueueBench: Sendable {
   }
 
   /// Puts in single jobs at a steady rate, and measures how long each waits for its handler.
-  package func latency(rate: Int, seconds: Int) async throws -> Report {
+  package func latency(rate: Int, seconds: Int, keeping isKept: Bool = false) async throws -> Report {
     let pool = Pool(database, size: 4)
-    let laneIDs = try await prepare(pool)
+    let laneIDs = try await prepare(pool, keeping: isKept)
     let count = rate * seconds
     let recorder = Recorder(expected: count)
     let queue = makeQueue(pool, recorder)
@@ -79,12 +80,10 @@ package struct QueueBench: Sendable {
     return report
   }
 
-  /// Puts in jobs due within the next seconds beside `future` later ones, and measures how late each starts.
-  package func schedule(count: Int, over seconds: Double, future: Int) async throws -> Report {
+  /// Puts in jobs due within the next seconds, and measures how late each starts.
+  package func schedule(count: Int, over seconds: Double, keeping isKept: Bool = false) async throws -> Report {
     let pool = Pool(database, size: 2)
-    let laneIDs = try await prepare(pool)
-    try await insert(future, into: laneIDs, dueIn: 86_400, pool)
-    try await pool.execute("ANALYZE due")
+    let laneIDs = try await prepare(pool, keeping: isKept)
     try await insert(count, into: laneIDs, dueIn: 2, over: seconds, pool)
     let recorder = Recorder(expected: count)
     let queue = makeQueue(pool, recorder)
@@ -98,14 +97,19 @@ package struct QueueBench: Sendable {
 
   // MARK: Parts
 
-  private struct Lane: Sendable {
+  struct Lane: Sendable {
     let id: Int64
     let site: Int64
   }
 
-  private func prepare(_ pool: Pool) async throws -> [Lane] {
-    try await pool.execute("TRUNCATE jobs, due, ready, parked, leases, lanes, lane_pools, job_groups, attempts, nodes")
-    try await pool.execute("DELETE FROM queue_sites")
+  /// - Parameter isKept: Leaves what is in the tables.
+  func prepare(_ pool: Pool, keeping isKept: Bool = false) async throws -> [Lane] {
+    if !isKept {
+      try await pool.execute(
+        "TRUNCATE jobs, due, ready, parked, leases, lanes, lane_pools, job_groups, attempts, nodes"
+      )
+      try await pool.execute("DELETE FROM queue_sites")
+    }
     let specifications = (0..<lanes).map { number in
       LaneSpecification(kind: "bench", key: "lane \(number)", siteID: Int64(1 + number % sites))
     }
@@ -115,7 +119,7 @@ package struct QueueBench: Sendable {
     return zip(ids, specifications).map { Lane(id: $0, site: $1.siteID) }
   }
 
-  private func insert(
+  func insert(
     _ count: Int,
     into lanes: [Lane],
     dueIn delay: Double,
@@ -134,7 +138,7 @@ package struct QueueBench: Sendable {
     }
   }
 
-  private func makeQueue(_ pool: Pool, _ recorder: Recorder) -> JobQueue {
+  func makeQueue(_ pool: Pool, _ recorder: Recorder) -> JobQueue {
     var settings = QueueSettings(home: "benchmark")
     settings.slots = slots
     let sending = BatchWriter(database)
@@ -148,10 +152,23 @@ package struct QueueBench: Sendable {
       }
     }
     let recording = RecordingHandler(inner: handler, recorder: recorder)
-    return JobQueue(settings: settings, database: database, pool: pool, handlers: ["bench": recording])
+    let backlog = ClosureHandler { job in
+      do {
+        guard try await sending.submit(StartOperation(lease: job.lease)) else { return .refused }
+        return .finished()
+      } catch {
+        return .retry(error: "\(error)")
+      }
+    }
+    return JobQueue(
+      settings: settings,
+      database: database,
+      pool: pool,
+      handlers: ["bench": recording, "backlog": backlog]
+    )
   }
 
-  private func run(_ queue: JobQueue, until done: @escaping @Sendable () async -> Void) async throws {
+  func run(_ queue: JobQueue, until done: @escaping @Sendable () async -> Void) async throws {
     let shutdown = Shutdown()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
@@ -197,7 +214,7 @@ private struct RecordingHandler: JobHandler {
 }
 
 /// Gathers when jobs were committed and started.
-private final class Recorder: Sendable {
+final class Recorder: Sendable {
   private struct State {
     var expected: Int
     var ended = 0
@@ -260,6 +277,7 @@ private final class Recorder: Sendable {
       var values = state.latencies
       if !state.commits.isEmpty {
         // A handler can start before the caller hears of its own COMMIT.
+        // What was put in before, as a backlog, is not measured.
         values = state.commits.compactMap { id, commit in
           state.starts[id].map { max(0, ($0 - commit).seconds * 1_000) }
         }
@@ -268,6 +286,7 @@ private final class Recorder: Sendable {
       guard let last = values.last else { return report }
       report.latencyP50 = values[values.count / 2]
       report.latencyP99 = values[min(values.count - 1, values.count * 99 / 100)]
+      report.latencyMinimum = values[0]
       report.latencyMaximum = last
       return report
     }

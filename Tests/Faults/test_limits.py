@@ -114,6 +114,15 @@ def test_what_is_left_is_shown_and_warned_of(system):
     assert own[0]["remaining"] == 2 and own[0]["warning"] and shown["warning"]
     host.http.call("DELETE", path)
     assert not [entry for entry in limits(host, connections[0])["limits"] if entry["source"] == "override"]
+    # The command writes to the database; the running host follows.
+    host.run("limits", "set", "x", "30/3600", "--account", str(connections[0]), "--json")
+    eventually(
+        lambda: [entry["limit"] for entry in limits(host, connections[0])["limits"] if entry["source"] == "override"] == [15],
+        30,
+        "the host follows the command",
+    )
+    assert host.run("limits", "show", str(connections[0]), "--json")["limits"][0]["source"] == "override"
+    host.run("limits", "clear", "x", "--account", str(connections[0]), "--json")
 
 
 def test_a_platform_that_is_down_is_left_alone_and_comes_back(system):

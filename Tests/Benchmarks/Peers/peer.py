@@ -118,7 +118,13 @@ class PgQueuer(Bench):
         import asyncpg
         from pgqueuer import AsyncpgPoolDriver, PgQueuer, Queries
 
-        self.pool = await asyncpg.create_pool(self.place["url"], min_size=2, max_size=8)
+        self.pool = await asyncpg.create_pool(
+            host=self.place["folder"],
+            user=self.place["user"],
+            database=self.place["database"],
+            min_size=2,
+            max_size=8,
+        )
         driver = AsyncpgPoolDriver(self.pool)
         self.queries = Queries(driver)
         await self.queries.install()

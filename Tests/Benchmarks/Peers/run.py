@@ -185,6 +185,9 @@ class Peers:
             place = {
                 "dsn": f"host={folder} user={user} dbname={database}",
                 "url": f"postgresql://{user}@localhost/{database}?host={folder}",
+                "folder": str(folder),
+                "user": user,
+                "database": database,
                 "pid": self.parts.cluster.pid,
             }
         try:

@@ -251,7 +251,8 @@ let package = Package(
       "ServerTests",
       [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore", "PluginHost",
-        "PluginManifest", "PluginStore", "Processes", "Server", "ServiceTree", "TestSupport", "rostrum", "rostrum-jail",
+        "PluginManifest", "PluginStore", "Processes", "Publishing", "Server", "ServiceTree", "TestSupport", "rostrum",
+        "rostrum-jail",
       ]
     ),
 

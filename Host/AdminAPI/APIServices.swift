@@ -29,6 +29,7 @@ package struct APIServices: Sendable {
   package var notices: NoticeInbox
   package var events: EventHub
   package var limiter: RateLimiter
+  package var retention: JournalRetention
   package var limits: APILimits
   package var logger: Logger
   /// The version of the host that `/health` shows.
@@ -52,6 +53,7 @@ package struct APIServices: Sendable {
     notices: NoticeInbox,
     events: EventHub,
     limiter: RateLimiter,
+    retention: JournalRetention,
     limits: APILimits,
     logger: Logger,
     version: String,
@@ -72,6 +74,7 @@ package struct APIServices: Sendable {
     self.notices = notices
     self.events = events
     self.limiter = limiter
+    self.retention = retention
     self.limits = limits
     self.logger = logger
     self.version = version

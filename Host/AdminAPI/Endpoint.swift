@@ -43,7 +43,7 @@ struct Endpoint: Sendable {
   ///
   /// On every operation that makes something, but not where the answer holds a secret that must not be stored, and not
   /// where doing it twice changes nothing.
-  var isCreate: Bool { method == .post && body != nil && !isSettledByItself }
+  var isCreate: Bool { method == .post && (body != nil || isUpload) && !isSettledByItself }
 
   /// The names in the path's template.
   var parameters: [String] {

@@ -90,6 +90,8 @@ package struct EffectOutcome: Sendable, Equatable {
   package let answer: RawJSON?
   /// The platform's id of the new object, by the rule's `remoteId`.
   package let remoteID: String?
+  /// The page of the new object, by the rule's `remoteUrl`.
+  package let remoteURL: String?
   package let sentAt: Date?
   package let lastByteAt: Date?
   /// The `Date` header of the answer.
@@ -105,6 +107,7 @@ package struct EffectOutcome: Sendable, Equatable {
     status: Int? = nil,
     answer: RawJSON? = nil,
     remoteID: String? = nil,
+    remoteURL: String? = nil,
     sentAt: Date? = nil,
     lastByteAt: Date? = nil,
     platformDate: Date? = nil,
@@ -116,6 +119,7 @@ package struct EffectOutcome: Sendable, Equatable {
     self.status = status
     self.answer = answer
     self.remoteID = remoteID
+    self.remoteURL = remoteURL
     self.sentAt = sentAt
     self.lastByteAt = lastByteAt
     self.platformDate = platformDate

@@ -72,6 +72,7 @@ extension Egress {
         status: answer.status,
         answer: answer.result,
         remoteID: answer.remoteID,
+        remoteURL: answer.remoteID.flatMap { call.plan.rule.remoteURL(of: $0) },
         sentAt: response.sentAt.date,
         lastByteAt: response.lastByteAt.date,
         platformDate: answer.platformDate,

@@ -275,6 +275,54 @@ extension JobQueue {
     ) > 0
   }
 
+  /// Statements that drop those of the jobs that still wait, for the caller's own transaction; what was claimed or is
+  /// partly done stays. The hooks run.
+  ///
+  /// They lock the lanes until the end of the transaction. Each job that is gone afterwards was dropped here.
+  package func withdrawal(of ids: [Int64], lanes: [Int64]) -> [SQL] {
+    let counters: SQL = """
+      , u AS (
+        UPDATE lanes o SET pending = o.pending - k.n,
+          runnable_at = CASE WHEN o.pending <= k.n THEN 'infinity' ELSE o.runnable_at END
+        FROM (SELECT gone.lane_id, count(*)::int AS n FROM gone GROUP BY 1) k WHERE o.lane_id = k.lane_id
+      )
+      """
+    return [
+      // A promotion under way is waited for here and at the lanes; the next statement finds what it moved.
+      JobQueue.dropping(
+        """
+        gone AS (
+          DELETE FROM due d WHERE d.job_id = ANY (\(ids)) AND NOT d.live
+          RETURNING d.job_id, d.lane_id, d.due_at, d.attempts
+        )
+        """,
+        counters: "",
+        hooks: hooks
+      ),
+      "SELECT FROM lanes o WHERE o.lane_id = ANY (\(lanes)) ORDER BY o.lane_id FOR NO KEY UPDATE",
+      JobQueue.dropping(
+        """
+        gone AS (
+          DELETE FROM ready r WHERE r.lane_id = ANY (\(lanes)) AND r.job_id = ANY (\(ids)) AND NOT r.live RETURNING r.*
+        )
+        """,
+        counters: counters,
+        hooks: hooks
+      ),
+      JobQueue.dropping(
+        """
+        gone AS (
+          DELETE FROM parked p USING jobs j
+          WHERE j.job_id = ANY (\(ids)) AND p.group_id = j.group_id AND p.job_id = j.job_id AND NOT p.live
+          RETURNING p.job_id, p.lane_id, p.due_at, p.attempts
+        )
+        """,
+        counters: "",
+        hooks: hooks
+      ),
+    ]
+  }
+
   /// Moves waiting jobs to another time; answers how many were still waiting for theirs.
   package func reschedule(_ ids: [Int64], to date: Date) async throws -> Int {
     let rows = try await pool.query(

@@ -133,7 +133,8 @@ package enum LaneStatements {
     """
   }
 
-  /// Stops or starts claiming from a lane; what is in flight goes on.
+  /// Stops or starts a lane. From the commit on nothing is claimed from it, and what was claimed starts no effect;
+  /// what has begun goes on.
   package static func setPaused(_ laneID: Int64, _ paused: Bool) -> SQL {
     """
     UPDATE lanes l SET paused = \(paused),
@@ -141,6 +142,15 @@ package enum LaneStatements {
         ELSE greatest(statement_timestamp(), l.next_slot_at, l.blocked_until,
           CASE WHEN l.rate_interval IS NOT NULL THEN l.tat - l.rate_burst END) END
     WHERE l.lane_id = \(laneID)
+    """
+  }
+
+  /// Stops or starts everything of a site, by the same rules as ``setPaused(_:_:)``; call ``JobQueue/wake(dueAt:)`` after
+  /// a start.
+  package static func setSitePaused(_ siteID: Int64, _ paused: Bool) -> SQL {
+    """
+    INSERT INTO queue_sites (site_id, paused) VALUES (\(siteID), \(paused))
+    ON CONFLICT (site_id) DO UPDATE SET paused = excluded.paused
     """
   }
 

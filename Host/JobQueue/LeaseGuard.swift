@@ -21,8 +21,8 @@ package enum LeaseGuard {
 
   /// `ok(job_id, fence)`: the leases under which an effect may start now.
   ///
-  /// A lease is missing when it was lost, or when its job or group was paused or cancelled first and nothing of the
-  /// job was accepted before. Whoever commits first wins. A commit moves the lease to the phase *committing*, from
+  /// A lease is missing when it was lost, or when its job, group, lane or site was paused or cancelled first and nothing
+  /// of the job was accepted before. Whoever commits first wins. A commit moves the lease to the phase *committing*, from
   /// which nobody repeats it blindly.
   ///
   /// - Parameter condition: What must hold besides, over no table of the statement.
@@ -37,7 +37,9 @@ package enum LeaseGuard {
       WHERE l.job_id = i.job_id AND l.fence = i.fence AND l.node_epoch = i.epoch AND \(fragment: condition)
         AND (l.live OR (NOT l.stop AND NOT EXISTS (
           SELECT FROM job_groups s
-          WHERE s.group_id = l.group_id AND (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL))))
+          WHERE s.group_id = l.group_id AND (s.paused_at IS NOT NULL OR s.canceled_at IS NOT NULL))
+          AND NOT EXISTS (SELECT FROM lanes o WHERE o.lane_id = l.lane_id AND o.paused)
+          AND NOT EXISTS (SELECT FROM queue_sites q WHERE q.site_id = l.site_id AND q.paused)))
       RETURNING l.job_id, l.fence
     )
     """

@@ -103,6 +103,8 @@ package struct EgressRule: Sendable, Equatable {
   /// Asked in order, first match wins; then the host's defaults.
   package let outcomes: [OutcomeClause]
   package let remoteID: RemoteID?
+  /// The page of a new object, with `{id}` where its id goes; nil where only the adapter can tell.
+  package let remoteURL: String?
   /// What the host takes out of an answer and keeps.
   package let captures: [CaptureClause]
   /// For an answer full of secrets: pointers to the only members that the plugin may see; nil for other rules.
@@ -118,6 +120,25 @@ package struct EgressRule: Sendable, Equatable {
   package let reason: String?
   /// A read whose success counts as a search for lost posts.
   package let isLookup: Bool
+
+  /// The page of the object with this id, by the rule's template.
+  package func remoteURL(of id: String) -> String? {
+    remoteURL?.replacing("{id}", with: Self.percentEncoded(id))
+  }
+
+  /// Everything that is not unreserved, as a segment of a path or a value of a query wants it.
+  private static func percentEncoded(_ text: String) -> String {
+    var output = ""
+    for byte in text.utf8 {
+      if isAlphanumeric(byte) || "-._~".utf8.contains(byte) {
+        output.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        let digits = String(byte, radix: 16, uppercase: true)
+        output += digits.utf8.count == 1 ? "%0\(digits)" : "%\(digits)"
+      }
+    }
+    return output
+  }
 
   /// Names of the secrets that a request needs.
   package var secretNames: Set<String> {

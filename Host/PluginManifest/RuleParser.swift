@@ -53,6 +53,7 @@ struct RuleParser {
     let authorization = authorization(&reader, origin: origin, isCredentialed: !slots.isEmpty || signer != nil)
     let outcomes = OutcomeParser(collector: collector).clauses(&reader)
     let remoteID = remoteID(&reader)
+    let remoteURL = remoteURL(&reader)
     let captureParser = CaptureParser(collector: collector)
     let captures = captureParser.clauses(&reader)
     let returns = captureParser.returns(&reader)
@@ -89,6 +90,7 @@ struct RuleParser {
       body: body,
       outcomes: outcomes,
       remoteID: remoteID,
+      remoteURL: remoteURL,
       captures: captures,
       returns: returns,
       redirects: redirects,
@@ -139,6 +141,9 @@ struct RuleParser {
       if !rule.captures.isEmpty || rule.returns != nil || rule.redirects != .manual {
         reader.report("stream", "excludes capture, tokenEndpoint and redirect")
       }
+    }
+    if rule.remoteURL != nil && (rule.effectClass != .commit || rule.remoteID == nil) {
+      reader.report("remoteUrl", "only for class commit with remoteId", came: rule.effectClass.rawValue)
     }
     if isFetch && (rule.effectClass == .commit || rule.effectClass == .prepare) {
       reader.report("class", "\(rule.method) cannot change anything", came: rule.effectClass.rawValue)
@@ -257,6 +262,17 @@ struct RuleParser {
     }
     guard let text else { return nil }
     return text.hasPrefix("/") ? .pointer(text) : .header(String(text.dropFirst(7)))
+  }
+
+  private func remoteURL(_ reader: inout ObjectReader) -> String? {
+    let allowed = "an https address with {id} once behind the host name, such as https://example.com/posts/{id}"
+    return reader.optionalString("remoteUrl", 10...500, allowed: allowed) { text in
+      let parts = text.split(separator: "{id}", omittingEmptySubsequences: false)
+      guard parts.count == 2, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+        let slash = parts[0].dropFirst(8).firstIndex(of: "/")
+      else { return false }
+      return Self.isOrigin(String(parts[0][..<slash])) && !(parts[0] + parts[1]).contains { "{}\"<>\\^`".contains($0) }
+    }
   }
 
   // MARK: Words

@@ -24,6 +24,8 @@ package struct PublishingAssembly: Sendable {
     package var spoolPath: String
     /// How many counted attempts a delivery has.
     package var maximumAttempts: Int
+    /// Keeps accounts from saying the same thing twice by mistake.
+    package var contentGuard: ContentGuard
     package var logger: Logger
     package var permit: SendPermit
     /// The instant after which this node may not start a request any more.
@@ -41,6 +43,7 @@ package struct PublishingAssembly: Sendable {
       hints: any DeliveryHints,
       spoolPath: String,
       maximumAttempts: Int = 3,
+      contentGuard: ContentGuard = ContentGuard(),
       logger: Logger,
       permit: SendPermit = .unbound,
       sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant?
@@ -56,6 +59,7 @@ package struct PublishingAssembly: Sendable {
       self.hints = hints
       self.spoolPath = spoolPath
       self.maximumAttempts = maximumAttempts
+      self.contentGuard = contentGuard
       self.logger = logger
       self.permit = permit
       self.sendDeadline = sendDeadline
@@ -64,6 +68,12 @@ package struct PublishingAssembly: Sendable {
 
   /// The queue's handler for deliveries.
   package let handler: DeliveryHandler
+  /// The queue's handler for deletions on platforms.
+  package var removals: RemovalHandler { RemovalHandler(deliveries: handler) }
+  /// All handlers by the kinds of their jobs.
+  package var handlers: [String: any JobHandler] {
+    [DeliveryHandler.kind: handler, RemovalHandler.kind: removals]
+  }
   package let connections: ConnectionService
   package let limits: LimitRecorder
   package let lanes: LimitService
@@ -114,12 +124,18 @@ package struct PublishingAssembly: Sendable {
       pool: parts.pool,
       queue: queue,
       plugins: parts.plugins,
-      maximumAttempts: parts.maximumAttempts
+      maximumAttempts: parts.maximumAttempts,
+      contentGuard: parts.contentGuard
     )
   }
 
   package func control(queue: JobQueue) -> DeliveryControl {
-    DeliveryControl(pool: parts.pool, queue: queue, maximumAttempts: parts.maximumAttempts)
+    DeliveryControl(
+      pool: parts.pool,
+      queue: queue,
+      plugins: parts.plugins,
+      maximumAttempts: parts.maximumAttempts
+    )
   }
 
   /// Stores the outcomes that waited for the database; answers how many there were.

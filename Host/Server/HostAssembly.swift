@@ -40,8 +40,6 @@ struct HostAssembly: Sendable {
 
   /// Requests of people and background reads; hot writes have connections of their own.
   private static let poolSize = 8
-  /// Counted attempts of a delivery; outages and limits cost none.
-  private static let maximumAttempts = 3
 
   /// Makes all parts; connects, checks the key, and starts nothing.
   init(_ configuration: HostConfiguration, database: HostDatabase, spawner: Spawner, logger: Logger) async throws {
@@ -99,7 +97,8 @@ struct HostAssembly: Sendable {
         breakers: configuration.breakers,
         hints: EventHints(events: events),
         spoolPath: configuration.spoolFile,
-        maximumAttempts: Self.maximumAttempts,
+        maximumAttempts: configuration.attempts,
+        contentGuard: configuration.contentGuard,
         logger: logger,
         permit: permit,
         sendDeadline: { clock.sendDeadline }
@@ -117,8 +116,7 @@ struct HostAssembly: Sendable {
       slots: configuration.slots,
       logger: logger
     )
-    var handlers = periodic.handlers
-    handlers[DeliveryHandler.kind] = publishing.handler
+    var handlers = periodic.handlers.merging(publishing.handlers) { $1 }
     handlers[WebhookSender.kind] = webhooks
     if let mailer = Self.mailer(configuration, pool: pool, logger: logger) { handlers[NoticeMailer.kind] = mailer }
     let queue = JobQueue(
@@ -192,6 +190,7 @@ struct HostAssembly: Sendable {
       notices: NoticeInbox(pool: pool),
       events: events,
       limiter: RateLimiter(),
+      retention: JournalRetention(pool: pool, days: configuration.retentionDays),
       limits: limits,
       logger: logger,
       version: Host.version,

@@ -156,6 +156,7 @@ struct APIFixture: Sendable {
       notices: NoticeInbox(pool: pool),
       events: EventHub(pool: pool, logger: logger),
       limiter: RateLimiter(),
+      retention: JournalRetention(pool: pool, days: 30),
       limits: limits,
       logger: logger,
       version: "9.9.9",

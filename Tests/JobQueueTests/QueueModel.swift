@@ -95,7 +95,8 @@ struct QueueModel {
   mutating func start(_ id: Int64) -> Bool {
     guard let job = jobs[id], job.isLeased else { return false }
     let group = job.group.flatMap { groups[$0] }
-    guard job.isLive || !job.isStopped && group?.isPaused != true && group?.isCanceled != true else { return false }
+    let isHeld = group?.isPaused == true || group?.isCanceled == true || lanes[job.lane]?.isPaused == true
+    guard job.isLive || !job.isStopped && !isHeld else { return false }
     if job.place == .claimed { jobs[id]?.place = .committing }
     return true
   }

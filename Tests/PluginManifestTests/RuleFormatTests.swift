@@ -126,6 +126,43 @@ import Testing
     Refusal(#""path": "/read","#, #""path": "/read", "headers": ["x-http-method-override"],"#, "headers[0]"),
   ]
 
+  private static let commit = #"""
+    {"rule": "publish", "class": "commit", "method": "POST", "origin": "https://api.example.com", "path": "/posts",
+     "calls": ["post/publish"], "body": "json", "remoteId": "/id", "remoteUrl": "https://example.com/p/{id}?a=b",
+     "maxBody": 1000, "timeoutMs": 1000}
+    """#
+
+  @Test func thePageOfAnObjectIsMadeFromItsId() throws {
+    let rule = try #require(try Self.parse(Self.commit).rule("publish"))
+    #expect(rule.remoteURL(of: "42") == "https://example.com/p/42?a=b")
+    #expect(rule.remoteURL(of: "a/b?\u{E9}#.~_-") == "https://example.com/p/a%2Fb%3F%C3%A9%23.~_-?a=b")
+  }
+
+  @Test(arguments: [
+    "http://example.com/{id}", "https://example.com/", "https://{id}.example.com/", "https://example.com{id}",
+    "https://example.com/{id}/{id}", "https://example.com/{name}/{id}", "https://a@example.com/{id}",
+    "https://example.com/ {id}", "https://10.0.0.1/{id}",
+  ])
+  func aPageIsAnAddressWithOnePlaceForTheId(_ template: String) {
+    let changed = Self.commit.replacing("https://example.com/p/{id}?a=b", with: template)
+    do throws(ManifestError) {
+      _ = try Self.parse(changed)
+      Issue.record("taken")
+    } catch {
+      #expect(error.problems.contains { $0.path.hasSuffix("remoteUrl") }, "\(error.problems.map(\.description))")
+    }
+  }
+
+  @Test(arguments: [(#""remoteId": "/id", "#, ""), (#""class": "commit""#, #""class": "prepare""#)])
+  func onlyWhatMakesSomethingHasAPage(_ text: String, _ replacement: String) {
+    do throws(ManifestError) {
+      _ = try Self.parse(Self.commit.replacing(text, with: replacement))
+      Issue.record("taken")
+    } catch {
+      #expect(error.problems.contains { $0.path.hasSuffix("remoteUrl") }, "\(error.problems.map(\.description))")
+    }
+  }
+
   @Test(arguments: refusals)
   func contradictionsAreNamed(_ refusal: Refusal) {
     let changed = Self.rules.replacing(refusal.text, with: refusal.replacement, maxReplacements: 1)

@@ -3,6 +3,7 @@ import Egress
 import FoundationEssentials
 import Jail
 import Logging
+import Publishing
 import Server
 import Testing
 
@@ -64,6 +65,7 @@ import Testing
       "ROSTRUM_EGRESS_ALLOW": "10.1.0.0/16", "ROSTRUM_ORIGIN_OVERRIDES": "https://a.example=http://127.0.0.1:4455",
       "ROSTRUM_RATE_LIMITS": "one=50/900", "ROSTRUM_SLOTS": "1024", "ROSTRUM_LOG": "debug", "ROSTRUM_API_RATE": "5",
       "ROSTRUM_JAIL_TIER": "C", "ROSTRUM_RETENTION_DAYS": "7",
+      "ROSTRUM_ATTEMPTS": "7", "ROSTRUM_DUPLICATE_WINDOW": "0",
     ])
     #expect(configuration.database != nil && configuration.directDatabase != nil)
     #expect(configuration.encryptionKey == Secret(key))
@@ -74,6 +76,8 @@ import Testing
     #expect(configuration.addressPolicy.allowed.count == 1)
     #expect(configuration.addressPolicy.overrides.count == 1)
     #expect(configuration.slots == 1024)
+    #expect(configuration.attempts == 7)
+    #expect(configuration.contentGuard.window == 0)
     #expect(configuration.logLevel == .debug)
     #expect(configuration.apiRate == 5)
     #expect(configuration.bestTier == .c)

@@ -52,7 +52,6 @@ enum ConnectionRoutes {
         .optional("credentials", credentials, "By the names of the plugin's secrets, such as token"),
         .optional("fields", .map(.string(0...2048), limit: 10), "Such as endpoint or origin"),
       ]),
-      isSettledByItself: true,
       success: .json(201, shape),
       refusals: [409, 422],
       handler: connect
@@ -119,9 +118,49 @@ enum ConnectionRoutes {
       credentials: secrets(context),
       fields: (context.member("fields")?.objectValue ?? [:]).compactMapValues(\.stringValue)
     )
-    let (id, generated) = try await context.services.connections.connect(request)
-    let connection = try await load(id, context)
-    return Envelope.ok(try json(connection, generated: generated), status: 201)
+    let key = try key(context, site: site)
+    let services = context.services
+    if let key, let answer = try await replay(key, request, services) { return answer }
+    do {
+      let (id, generated) = try await services.connections.connect(
+        request,
+        taking: key.map { [$0.take(status: 201)] } ?? []
+      ) { id, tx in
+        guard let key else { return }
+        // Without the secrets that the host made: a replay takes those from where they are sealed.
+        try await tx.execute(key.remember(Envelope.text(try json(try await store.connection(id, in: tx)))))
+      }
+      return Envelope.ok(try json(try await load(id, context), generated: generated), status: 201)
+    } catch let error as PostgresError where error.isUniqueViolation && error.table == "idempotency_keys" {
+      if let key, let answer = try await replay(key, request, services) { return answer }
+      throw error
+    }
+  }
+
+  /// The request holds secrets, which are not kept in any form that somebody with the database could guess at: its hash
+  /// is made with the caller's token, which is not in the database.
+  private static func key(_ context: APIContext, site: Int64) throws -> IdempotencyKey? {
+    let token = context.request.headers["authorization"] ?? ""
+    return try IdempotencyKey(
+      context.request,
+      site: site,
+      user: context.caller().userID,
+      content: HMACSHA256.authenticate(context.request.body.bytes, key: Secret(token))
+    )
+  }
+
+  private static func replay(
+    _ key: IdempotencyKey,
+    _ request: ConnectionRequest,
+    _ services: APIServices
+  ) async throws -> HTTPResponse? {
+    guard let (status, text) = try await key.earlier(services.pool) else { return nil }
+    let answer = try JSONValue.parse(Array(text.utf8))
+    guard let id = answer.pointer("/data/id")?.int64Value else { return IdempotencyKey.replay(text, status: status) }
+    let generated = try await services.connections.generated(id, site: request.siteID, entered: request.credentials)
+    var data = answer.pointer("/data")?.objectValue ?? [:]
+    add(generated, to: &data)
+    return IdempotencyKey.replay(Envelope.text(.object(data)), status: status)
   }
 
   private static func read(_ context: APIContext) async throws -> HTTPResponse {
@@ -166,10 +205,13 @@ enum ConnectionRoutes {
       "lastValidatedAt": .instant(connection.lastValidatedAt), "lastUsedAt": .instant(connection.lastUsedAt),
       "createdAt": .instant(connection.createdAt), "updatedAt": .instant(connection.updatedAt),
     ]
-    if !generated.isEmpty {
-      // Shown this one time, to the person who connects: without it the receiver can not check signatures.
-      members["generated"] = .object(generated.compactMapValues { $0.revealText().map { .string($0) } })
-    }
+    add(generated, to: &members)
     return .object(members)
+  }
+
+  /// Shown to the person who connects alone: without it the receiver can not check signatures.
+  private static func add(_ generated: [String: Secret], to members: inout [String: JSONValue]) {
+    guard !generated.isEmpty else { return }
+    members["generated"] = .object(generated.compactMapValues { $0.revealText().map { .string($0) } })
   }
 }

@@ -1,6 +1,7 @@
 import HTTPServer
 import Identity
 import JSONDocument
+import JSONText
 import PluginHost
 import PluginManifest
 import Postgres
@@ -29,7 +30,72 @@ enum DeliveryRoutes {
     ),
     .required("error", .any), .required("warnings", .array(.string(0...500), 0...20)),
     .required("latencyMs", .nullable(.integer(0...Int64.max))), .required("createdAt", .instant),
-    .required("endedAt", .nullable(.instant)),
+    .required("endedAt", .nullable(.instant)), .required("isByHand", .boolean, "Whether a person posted it by hand"),
+    .required("replaces", .nullable(.id), "The delivery that this one is sent instead of"),
+    .required("replacedBy", .nullable(.id), "The delivery that is sent instead of this one"),
+    .required("removal", .nullable(.choice(Delivery.Removal.allCases.map(\.rawValue)))),
+    .required("removedAt", .nullable(.instant)), .required("removalError", .any),
+  ])
+
+  private static let instant = Schema.nullable(.instant)
+  private static let word = Schema.string(1...40)
+
+  private static let story = Schema.object([
+    .required("delivery", shape), .required("summary", .string(0...5000)),
+    .required(
+      "steps",
+      .array(
+        .object([
+          .required("run", .id), .required("step", .string(1...200)), .required("try", .integer(0...10_000)),
+          .required("rule", .string(1...200)), .required("class", word), .required("digest", .string(0...100)),
+          .required("outcome", .nullable(word)), .required("status", .nullable(.integer(0...999))),
+          .required("remoteId", .nullable(.string(0...512))), .required("startedAt", .instant),
+          .required("sentAt", instant), .required("lastByteAt", instant),
+          .required("closedBy", .nullable(.string(0...200))),
+        ]),
+        0...100_000
+      ),
+      "Every outside request, with the SHA-256 of what was sent"
+    ),
+    .required(
+      "attempts",
+      .array(
+        .object([
+          .required("attempt", .integer(0...10_000)), .optional("claimedAt", .instant), .optional("calledAt", .instant),
+          .required("endedAt", .instant), .required("outcome", word), .optional("error", .string(0...5000)),
+        ]),
+        0...200
+      )
+    ),
+    .required(
+      "holds",
+      .array(
+        .object([
+          .required("kind", word), .required("message", .string(0...5000)), .optional("until", .instant),
+        ]),
+        0...20
+      ),
+      "Why it waits, the strongest reason first"
+    ),
+    .optional(
+      "next",
+      .object([.required("what", .string(0...500)), .optional("at", .instant)]),
+      "What happens next by itself; missing when nothing does"
+    ),
+    .optional(
+      "check",
+      .object([
+        .required("accountName", .string(0...500)), .optional("accountUrl", .string(0...2048)),
+        .required("text", .string(0...100_000)), .required("from", .instant), .required("to", .instant),
+      ]),
+      "What to look for on the platform, for an unconfirmed delivery"
+    ),
+    .required("choices", .array(.choice(DeliveryExplanation.Choice.allCases.map(\.rawValue)), 0...10)),
+    .required(
+      "waysOut",
+      .array(.object([.required("connectionId", .id), .required("accountName", .string(0...500))]), 0...1000),
+      "Accounts that could take it instead"
+    ),
   ])
 
   private static let counts = Schema.object([
@@ -74,10 +140,10 @@ enum DeliveryRoutes {
     Endpoint(
       method: .get,
       path: "/api/admin/distribution/logs/{id}/explain",
-      summary: "The story of a delivery: every outside request and what came of it",
+      summary: "The story of a delivery: attempts, requests, why it waits, what comes next, what people can do",
       access: .site(.read),
       query: [.siteID],
-      success: .json(200, .any),
+      success: .json(200, story),
       handler: explain
     ),
     Endpoint(
@@ -88,7 +154,7 @@ enum DeliveryRoutes {
       query: [.siteID],
       success: .json(200, shape),
       refusals: [409],
-      handler: retry
+      handler: { context in try await retry(try context.id(), context) }
     ),
     Endpoint(
       method: .post,
@@ -103,17 +169,39 @@ enum DeliveryRoutes {
     Endpoint(
       method: .post,
       path: "/api/admin/distribution/logs/{id}/answer",
-      summary: "Settle an unconfirmed delivery with what you saw on the platform",
+      summary: "Settle an unconfirmed delivery with what you saw, or a failed one that you posted by hand",
       access: .site(.publish),
       query: [.siteID],
       body: .object([
-        .siteID, .required("answer", .choice(["published", "not_published", "give_up"])),
-        .optional("url", .url, "Where the post is, when it was published"),
+        .siteID, .required("answer", .choice(["published", "not_published", "give_up", "posted_by_hand"])),
+        .optional("url", .url, "Where the post is, when it was published; needed for posted_by_hand"),
       ]),
       isSettledByItself: true,
       success: .json(200, shape),
-      refusals: [409],
+      refusals: [409, 422],
       handler: answer
+    ),
+    Endpoint(
+      method: .post,
+      path: "/api/admin/distribution/logs/{id}/divert",
+      summary: "Send a failed delivery by another account instead",
+      access: .site(.publish),
+      query: [.siteID],
+      body: .object([.siteID, QueueRoutes.other]),
+      isSettledByItself: true,
+      success: .json(200, shape),
+      refusals: [409, 422],
+      handler: divert
+    ),
+    Endpoint(
+      method: .delete,
+      path: "/api/admin/distribution/logs/{id}/remote",
+      summary: "Delete a published post on its platform; the answer comes before the platform's",
+      access: .site(.publish),
+      query: [.siteID],
+      success: .json(202, shape),
+      refusals: [409, 422],
+      handler: remove
     ),
   ]
 
@@ -153,27 +241,56 @@ enum DeliveryRoutes {
 
   private static func explain(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
-    let (delivery, steps, holds) = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
-      let delivery = try await store.delivery(id, in: tx)
-      let steps = try await store.steps(of: id, in: tx)
-      return (delivery, steps, try await LimitStore().holds(connection: delivery.connectionID, in: tx))
+    let services = context.services
+    let held = try await HoldStore(pool: services.pool).current().map { [DeliveryExplanation.Hold($0)] } ?? []
+    let (story, ways) = try await services.pool.transaction(scope: .site(try context.site())) { tx in
+      let platform = try await store.delivery(id, in: tx).platform
+      let story = try await store.explain(id, holds: held + quarantine(platform, services), in: tx)
+      return (story, story.choices.contains(.divert) ? try await services.control.waysOut(in: tx) : [])
     }
-    return Envelope.ok([
-      "delivery": try json(delivery),
-      "summary": .string(DeliveryStory.summary(delivery, steps)),
-      "steps": .array(steps.map(json)),
-      "holds": .array(holds.map(LimitRoutes.json)),
-      "hold": delivery.state.isEnd ? .null : try await HoldRoutes.json(of: HoldStore(pool: context.services.pool)),
-    ])
+    var members = try JSONValue.parse(Array(story.parts().text.utf8)).objectValue ?? [:]
+    members["delivery"] = try json(story.delivery)
+    members["summary"] = .string(story.summary)
+    members["steps"] = .array(story.steps.map(json))
+    members["waysOut"] = .array(
+      ways.filter { $0.id != story.delivery.connectionID }
+        .map { ["connectionId": .int($0.id), "accountName": .string($0.name)] }
+    )
+    return Envelope.ok(.object(members))
   }
 
-  private static func retry(_ context: APIContext) async throws -> HTTPResponse {
-    try await context.services.control.retry(
-      try context.id(),
+  /// What this host knows of the adapter of a delivery.
+  private static func quarantine(_ platform: String, _ services: APIServices) -> [DeliveryExplanation.Hold] {
+    guard let status = services.plugins.status().first(where: { $0.id == platform }) else {
+      return [DeliveryExplanation.Hold("plugin", "No plugin for “\(platform)” is installed")]
+    }
+    guard status.state == .quarantined else { return [] }
+    return [DeliveryExplanation.Hold("quarantine", "The adapter crashed too often and is in quarantine")]
+  }
+
+  static func retry(_ id: Int64, _ context: APIContext) async throws -> HTTPResponse {
+    try await context.services.control.retry(id, site: try context.site(), user: try context.caller().userID)
+    return Envelope.ok(try json(try await load(id, context)))
+  }
+
+  private static func divert(_ context: APIContext) async throws -> HTTPResponse {
+    let pair = try await context.services.control.divert(
+      delivery: try context.id(),
+      to: context.int64("connectionId"),
       site: try context.site(),
       user: try context.caller().userID
     )
-    return Envelope.ok(try json(try await load(context)))
+    return Envelope.ok(try json(try await load(pair.to, context)))
+  }
+
+  private static func remove(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try context.id()
+    try await context.services.control.removeFromPlatform(
+      id,
+      site: try context.site(),
+      user: try context.caller().userID
+    )
+    return Envelope.ok(try json(try await load(id, context)), status: 202)
   }
 
   private static func cancel(_ context: APIContext) async throws -> HTTPResponse {
@@ -186,24 +303,30 @@ enum DeliveryRoutes {
   }
 
   private static func answer(_ context: APIContext) async throws -> HTTPResponse {
+    let (id, site, user) = (try context.id(), try context.site(), try context.caller().userID)
+    if context.string("answer") == "posted_by_hand" {
+      guard let url = context.string("url") else {
+        throw PublishingError(.invalid, "missing", "url is missing; allowed is the address of the post", field: "url")
+      }
+      try await context.services.control.postedByHand(id, url: url, site: site, user: user)
+      return Envelope.ok(try json(try await load(context)))
+    }
     let answer: DeliveryControl.Answer =
       switch context.string("answer") {
       case "published": .published(url: context.string("url"))
       case "not_published": .notPublished
       default: .giveUp
       }
-    try await context.services.control.answer(
-      answer,
-      for: try context.id(),
-      site: try context.site(),
-      user: try context.caller().userID
-    )
+    try await context.services.control.answer(answer, for: id, site: site, user: user)
     return Envelope.ok(try json(try await load(context)))
   }
 
   private static func load(_ context: APIContext) async throws -> Delivery {
-    let id = try context.id()
-    return try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+    try await load(try context.id(), context)
+  }
+
+  private static func load(_ id: Int64, _ context: APIContext) async throws -> Delivery {
+    try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
       try await store.delivery(id, in: tx)
     }
   }
@@ -221,6 +344,9 @@ enum DeliveryRoutes {
       "segments": try segments(delivery), "error": try .stored(delivery.error),
       "warnings": .strings(delivery.warnings), "latencyMs": .number(delivery.latencyMs),
       "createdAt": .instant(delivery.createdAt), "endedAt": .instant(delivery.endedAt),
+      "isByHand": .bool(delivery.isByHand), "replaces": .number(delivery.replaces),
+      "replacedBy": .number(delivery.replacedBy), "removal": .text(delivery.removal?.rawValue),
+      "removedAt": .instant(delivery.removedAt), "removalError": try .stored(delivery.removalError),
     ]
   }
 
@@ -234,7 +360,8 @@ enum DeliveryRoutes {
   private static func json(_ step: DeliveryStep) -> JSONValue {
     [
       "run": .int(Int64(step.run)), "step": .string(step.step), "try": .int(Int64(step.attempt)),
-      "rule": .string(step.rule), "class": .string(step.effectClass), "outcome": .text(step.outcome),
+      "rule": .string(step.rule), "class": .string(step.effectClass), "digest": .string(step.digest),
+      "outcome": .text(step.outcome),
       "status": .number(step.status), "remoteId": .text(step.remoteID), "startedAt": .instant(step.startedAt),
       "sentAt": .instant(step.sentAt), "lastByteAt": .instant(step.lastByteAt), "closedBy": .text(step.closedBy),
     ]

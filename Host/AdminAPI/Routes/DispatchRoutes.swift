@@ -3,6 +3,7 @@ import HTTPServer
 import Identity
 import JSONDocument
 import JSONText
+import JobQueue
 import Postgres
 import Publishing
 
@@ -30,6 +31,18 @@ enum DispatchRoutes {
     ),
   ])
 
+  static let priority = Schema.Field.optional(
+    "priority",
+    .integer(1...4),
+    "1 before 4 among the deliveries of an account; left out: 1 for now, 2 for later"
+  )
+
+  static let allowDuplicate = Schema.Field.optional(
+    "allowDuplicate",
+    .boolean,
+    "Send although an account got the same text and media a short time ago, or is about to"
+  )
+
   static let deliveryShape = Schema.object([
     .required("id", .id), .required("connectionId", .id), .required("targetId", .nullable(.id)),
     .required("platform", .string(1...40)), .required("state", .choice(DeliveryState.allCases.map(\.rawValue))),
@@ -47,7 +60,7 @@ enum DispatchRoutes {
         .optional("targetIds", .array(.id, 0...100)),
         .optional("scheduledFor", .nullable(.instant), "Now when left out; an instant in the past is due at once"),
         .optional("options", options), .optional("requestAiAssets", .boolean, "Alias of options.requestAiAssets"),
-        .optional("customMessage", .string(1...70_000), "Alias of options.customMessage"),
+        .optional("customMessage", .string(1...70_000), "Alias of options.customMessage"), priority, allowDuplicate,
       ]),
       success: .json(
         202,
@@ -58,7 +71,7 @@ enum DispatchRoutes {
           .required("warnings", .array(.string(1...500), 0...10)),
         ])
       ),
-      refusals: [422],
+      refusals: [409, 422],
       handler: dispatch
     )
   ]
@@ -73,12 +86,14 @@ enum DispatchRoutes {
       targetIDs: context.int64s("targetIds") ?? [],
       scheduledFor: try instant(context.string("scheduledFor")),
       options: try options(of: context),
-      userID: user
+      userID: user,
+      priority: context.int64("priority").flatMap { JobPriority(rawValue: Int16(clamping: $0)) },
+      allowsRepeats: context.bool("allowDuplicate") ?? false
     )
     let key = try IdempotencyKey(context.request, site: site, user: user)
     return try await context.once(key) {
       let dispatched = try await context.services.dispatcher.dispatch(request) { dispatched in
-        key.map { [$0.remember(status: 202, Envelope.text(json(dispatched)))] } ?? []
+        DispatchRecord(first: key.map { [$0.take(status: 202, Envelope.text(json(dispatched)))] } ?? [])
       }
       return Envelope.ok(json(dispatched), status: 202)
     }

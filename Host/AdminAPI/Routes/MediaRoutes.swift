@@ -94,7 +94,7 @@ enum MediaRoutes {
     let (sha256, bytes, format) = try await upload.finish()
     let name = context.query["fileName"] ?? "upload.\(format.type.split(separator: "/").last ?? "bin")"
     let alt = context.query["alt"] ?? ""
-    let item = try await context.services.pool.transaction(scope: .site(site)) { tx in
+    return try await context.create(scope: .site(site), site: site, content: sha256) { tx in
       let item = try await catalogue.add(
         sha256: sha256,
         bytes: bytes,
@@ -106,9 +106,8 @@ enum MediaRoutes {
         in: tx
       )
       try await tx.execute(Audit.row("media.create", "media:\(item.id)", site: site, context))
-      return item
+      return json(item)
     }
-    return Envelope.ok(json(item), status: 201)
   }
 
   private static func read(_ context: APIContext) async throws -> HTTPResponse {

@@ -43,6 +43,25 @@ enum PostRoutes {
     .required("createdAt", .instant), .required("updatedAt", .instant),
   ])
 
+  private static let outdated = Schema.object([
+    .required("deliveryId", .id), .required("connectionId", .id), .required("platform", .string(1...40)),
+    .required("accountName", .string(0...500)), .required("version", .id, "The version that it carries"),
+    .required("state", .choice(DeliveryState.allCases.map(\.rawValue))), .required("scheduledFor", .instant),
+    .required("canUpdate", .boolean, "Whether it can take the newest version"),
+    .required("obstacle", .nullable(.choice(["sending", "begun"]))),
+  ])
+
+  private static let outdatedField = Schema.Field.required(
+    "outdatedDeliveries",
+    .array(outdated, 0...DeliveryControl.outdatedLimit),
+    "Open deliveries that carry an older version; POST …/deliveries/update gives them the newest"
+  )
+
+  private static var wholeShape: Schema {
+    guard case .object(let fields) = shape else { return shape }
+    return .object(fields + [outdatedField])
+  }
+
   static let endpoints: [Endpoint] = [
     Endpoint(
       method: .get,
@@ -70,7 +89,7 @@ enum PostRoutes {
       summary: "A post, or one of its versions",
       access: .site(.read),
       query: [.siteID, .optional("version", .id, "The newest when left out")],
-      success: .json(200, shape),
+      success: .json(200, wholeShape),
       handler: read
     ),
     Endpoint(
@@ -80,9 +99,28 @@ enum PostRoutes {
       access: .site(.write),
       query: [.siteID],
       body: .object([.siteID] + members),
-      success: .json(200, shape),
+      success: .json(200, wholeShape),
       refusals: [409, 422],
       handler: update
+    ),
+    Endpoint(
+      method: .post,
+      path: "/api/posts/{id}/deliveries/update",
+      summary: "Give deliveries that have not begun the newest version of the post",
+      access: .site(.publish),
+      query: [.siteID],
+      body: .object([
+        .siteID, .optional("deliveryIds", .array(.id, 1...DeliveryControl.outdatedLimit), "All when left out"),
+      ]),
+      isSettledByItself: true,
+      success: .json(
+        200,
+        .object([
+          .required("version", .id), .required("updated", .array(.id, 0...Int(Int32.max))),
+          .required("left", .array(outdated, 0...DeliveryControl.outdatedLimit), "Deliveries that keep their version"),
+        ])
+      ),
+      handler: updateDeliveries
     ),
     Endpoint(
       method: .delete,
@@ -124,18 +162,21 @@ enum PostRoutes {
   private static func read(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
     let version = try context.query.int64("version", 1...Int64.max)
-    let post = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
-      if let version { return try await store.version(Int(version), of: id, in: tx) }
-      return try await store.post(id, in: tx)
+    let (post, outdated) = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      let post =
+        if let version { try await store.version(Int(version), of: id, in: tx) } else {
+          try await store.post(id, in: tx)
+        }
+      return (post, try await DeliveryControl.outdated(id, in: tx))
     }
-    return tagged(Envelope.ok(json(post)), version: post.version)
+    return tagged(Envelope.ok(json(post, outdated)), version: post.version)
   }
 
   private static func update(_ context: APIContext) async throws -> HTTPResponse {
     let site = try context.site()
     let (id, expected, user) = (try context.id(), try context.expectedVersion(), try context.caller().userID)
     let content = content(context)
-    let post = try await context.services.pool.transaction(scope: .site(site)) { tx in
+    let (post, outdated) = try await context.services.pool.transaction(scope: .site(site)) { tx in
       let post = try await store.update(
         id,
         to: content,
@@ -145,9 +186,22 @@ enum PostRoutes {
         in: tx
       )
       try await tx.execute(Audit.row("post.update", "post:\(id)", site: site, context))
-      return post
+      return (post, try await DeliveryControl.outdated(id, in: tx))
     }
-    return tagged(Envelope.ok(json(post)), version: post.version)
+    return tagged(Envelope.ok(json(post, outdated)), version: post.version)
+  }
+
+  private static func updateDeliveries(_ context: APIContext) async throws -> HTTPResponse {
+    let result = try await context.services.control.updateDeliveries(
+      of: try context.id(),
+      only: context.int64s("deliveryIds"),
+      site: try context.site(),
+      user: try context.caller().userID
+    )
+    return Envelope.ok([
+      "version": .int(Int64(result.version)), "updated": .array(result.deliveries.map { .int($0) }),
+      "left": .array(result.left.map(json)),
+    ])
   }
 
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
@@ -198,6 +252,22 @@ enum PostRoutes {
 
   private static func json(_ attachments: [PostContent.Attachment]) -> JSONValue {
     .array(attachments.map { ["mediaId": .int($0.mediaID), "alt": .string($0.alt)] })
+  }
+
+  private static func json(_ post: Post, _ outdated: [DeliveryControl.Outdated]) -> JSONValue {
+    var members = json(post).objectValue ?? [:]
+    members["outdatedDeliveries"] = .array(outdated.map(json))
+    return .object(members)
+  }
+
+  private static func json(_ delivery: DeliveryControl.Outdated) -> JSONValue {
+    [
+      "deliveryId": .int(delivery.delivery), "connectionId": .int(delivery.connection),
+      "platform": .string(delivery.platform), "accountName": .string(delivery.accountName),
+      "version": .int(Int64(delivery.version)), "state": .string(delivery.state.rawValue),
+      "scheduledFor": .instant(delivery.scheduledFor), "canUpdate": .bool(delivery.obstacle == nil),
+      "obstacle": .text(delivery.obstacle),
+    ]
   }
 
   private static func json(_ post: Post) -> JSONValue {

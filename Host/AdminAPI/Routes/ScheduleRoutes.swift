@@ -2,6 +2,7 @@ import HTTPServer
 import Identity
 import JSONDocument
 import JSONText
+import JobQueue
 import Postgres
 import Publishing
 
@@ -36,9 +37,10 @@ enum ScheduleRoutes {
       body: .object([
         .siteID, .required("postId", .id), .optional("targetId", .id), .optional("connectionId", .id),
         .required("scheduledFor", .instant), .optional("options", DispatchRoutes.options),
+        DispatchRoutes.priority, DispatchRoutes.allowDuplicate,
       ]),
       success: .json(201, shape),
-      refusals: [422],
+      refusals: [409, 422],
       handler: create
     ),
     Endpoint(
@@ -99,17 +101,21 @@ enum ScheduleRoutes {
       targetIDs: target.map { [$0] } ?? [],
       scheduledFor: try DispatchRoutes.instant(context.string("scheduledFor")),
       options: try DispatchRoutes.options(of: context),
-      userID: user
+      userID: user,
+      priority: context.int64("priority").flatMap { JobPriority(rawValue: Int16(clamping: $0)) },
+      allowsRepeats: context.bool("allowDuplicate") ?? false
     )
     let key = try IdempotencyKey(context.request, site: site, user: user)
     return try await context.once(key) {
       let id = try await store.reserveID(context.services.pool)
-      let dispatched = try await context.services.dispatcher.dispatch(request) { dispatched in
+      // Made once: what is stored with the key is what this request is answered.
+      var answer = ""
+      _ = try await context.services.dispatcher.dispatch(request) { dispatched in
         let plan = store.plan(id, request, dispatched)
-        let answer = Envelope.text(try json(plan))
-        return [store.insert(plan)] + (key.map { [$0.remember(status: 201, answer)] } ?? [])
+        answer = Envelope.text(try json(plan))
+        return DispatchRecord(first: key.map { [$0.take(status: 201, answer)] } ?? [], last: [store.insert(plan)])
       }
-      return Envelope.ok(try json(store.plan(id, request, dispatched)), status: 201)
+      return .json(answer, status: 201)
     }
   }
 

@@ -35,7 +35,6 @@ enum SiteRoutes {
         .required("name", name), .optional("domain", domain),
         .optional("timeZone", zone, "IANA name; UTC when left out"),
       ]),
-      isSettledByItself: true,
       success: .json(201, shape),
       refusals: [409, 422],
       handler: create
@@ -73,7 +72,7 @@ enum SiteRoutes {
 
   private static func create(_ context: APIContext) async throws -> HTTPResponse {
     let caller = try context.caller()
-    let answer = try await context.services.pool.transaction(scope: .owner) { tx in
+    let answer = try await context.create(scope: .owner, site: IdempotencyKey.wholeHost) { tx in
       let site = try await context.services.sites.create(
         name: context.string("name") ?? "",
         domain: context.string("domain"),
@@ -82,7 +81,7 @@ enum SiteRoutes {
       )
       try await context.services.users.setRole(.owner, of: caller.userID, in: site.id, in: tx)
       try await tx.execute(Audit.row("site.create", "site:\(site.id)", site: site.id, context))
-      return Envelope.ok(json(site), status: 201)
+      return json(site)
     }
     context.services.tokens.forgetRoles()
     return answer

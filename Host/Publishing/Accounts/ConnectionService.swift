@@ -8,32 +8,6 @@ import PluginProtocol
 package import Postgres
 package import Vault
 
-/// What a person enters to connect an account.
-package struct ConnectionRequest: Sendable {
-  package var siteID: Int64
-  package var userID: Int64?
-  /// A plugin's id or one of its aliases.
-  package var platform: String
-  /// Values by the names of the manifest's secrets.
-  package var credentials: [String: Secret]
-  /// Values by the names of the manifest's account fields.
-  package var fields: [String: String]
-
-  package init(
-    siteID: Int64,
-    userID: Int64?,
-    platform: String,
-    credentials: [String: Secret],
-    fields: [String: String]
-  ) {
-    self.siteID = siteID
-    self.userID = userID
-    self.platform = platform
-    self.credentials = credentials
-    self.fields = fields
-  }
-}
-
 /// Connects, checks and disconnects accounts.
 package struct ConnectionService: Sendable {
   private let pool: Pool
@@ -61,11 +35,14 @@ package struct ConnectionService: Sendable {
 
   /// Connects an account: asks the platform who it is, seals the credentials, makes its lane.
   ///
-  /// - Parameter record: statements that belong to the same transaction.
+  /// - Parameters:
+  ///   - first: the first statements of the transaction, such as taking an idempotency key.
+  ///   - record: the last work of the transaction, when the connection is there.
   /// - Returns: the id, and the secrets that the host made and shows this one time.
   package func connect(
     _ request: ConnectionRequest,
-    recording record: @Sendable (Int64) throws -> [SQL] = { _ in [] }
+    taking first: [SQL] = [],
+    recording record: @Sendable (Int64, Transaction) async throws -> Void = { _, _ in }
   ) async throws -> (id: Int64, generated: [String: Secret]) {
     guard let manifest = plugins.manifest(for: request.platform), manifest.kind == .platform else {
       throw PublishingError(
@@ -97,8 +74,29 @@ package struct ConnectionService: Sendable {
       secrets: secrets
     )
     let (identity, capabilities) = try await ask(manifest, draft)
-    try await store(request, manifest: manifest, draft: draft, identity: identity, capabilities: capabilities, record)
+    try await store(
+      request,
+      manifest: manifest,
+      draft: draft,
+      identity: identity,
+      capabilities: capabilities,
+      first,
+      record
+    )
     return (id, generated)
+  }
+
+  /// The secrets that the host made when the account was connected with these values, to be shown once more to whoever
+  /// asks with the very same request; none when the account is not there any more.
+  package func generated(_ id: Int64, site: Int64, entered: [String: Secret]) async throws -> [String: Secret] {
+    do {
+      let (manifest, account) = try await load(id, site: site)
+      return account.secrets.filter { name, _ in
+        entered[name] == nil && manifest.secrets[name]?.source == .generated
+      }
+    } catch is PublishingError {
+      return [:]
+    }
   }
 
   /// Asks the platform again who the account is, and notes what it says.
@@ -261,7 +259,8 @@ package struct ConnectionService: Sendable {
     draft: Account,
     identity: AccountIdentity,
     capabilities: RawJSON?,
-    _ record: @Sendable (Int64) throws -> [SQL]
+    _ first: [SQL],
+    _ record: @Sendable (Int64, Transaction) async throws -> Void
   ) async throws {
     let id = draft.connectionID
     let site = request.siteID
@@ -272,10 +271,10 @@ package struct ConnectionService: Sendable {
       connection: id,
       generation: 1
     )
-    let extra = try record(id)
     let (allowed, poolID) = try await limits.lane(for: manifest, site: site, connection: id)
     do {
       try await pool.transaction(scope: .owner) { tx in
+        try await tx.batch(first)
         let lanes = try await tx.query(
           LaneStatements.ensure([
             LaneSpecification(
@@ -315,7 +314,7 @@ package struct ConnectionService: Sendable {
             'platform', \(manifest.id)::text, 'accountName', \(identity.name)::text))
           """
         )
-        try await tx.batch(extra)
+        try await record(id, tx)
       }
     } catch let error as PostgresError where error.isUniqueViolation && error.table == "platform_connections" {
       throw PublishingError(

@@ -23,12 +23,29 @@ package struct Delivery: Sendable, Equatable {
   package var url: String?
   /// Of a thread: the posts that are out, as JSON text.
   package var segments: String?
-  /// Why it stopped, as JSON text.
+  /// Why it stopped, or was put off last, as JSON text.
   package var error: String?
   package var warnings: [String]
   package var latencyMs: Int?
   package var createdAt: Date
   package var endedAt: Date?
+  /// Whether a person posted it by hand.
+  package var isByHand: Bool
+  /// The delivery to another account that this one is sent instead of.
+  package var replaces: Int64?
+  /// The delivery that is sent instead of this one.
+  package var replacedBy: Int64?
+  /// What became of the wish to delete it on the platform.
+  package var removal: Removal?
+  package var removedAt: Date?
+  /// Why it could not be deleted, as JSON text.
+  package var removalError: String?
+
+  package enum Removal: String, Sendable, CaseIterable {
+    case asked
+    case removed
+    case failed
+  }
 }
 
 /// What a list of deliveries is limited to; nil: everything.
@@ -61,6 +78,8 @@ package struct DeliveryStep: Sendable, Equatable {
   package var attempt: Int
   package var rule: String
   package var effectClass: String
+  /// SHA-256 over what was sent, but for what the host adds.
+  package var digest: String
   package var outcome: String?
   package var status: Int?
   package var remoteID: String?
@@ -77,7 +96,10 @@ package struct DeliveryStore: Sendable {
   private static let selection: SQL = """
     SELECT d.id, d.site_id, d.distribution_id, d.connection_id, d.target_id, d.platform, c.account_name, d.post_id,
       d.post_version, p.title, s.state, d.attempts, d.run, d.scheduled_for, s.due_at, d.remote_id, d.remote_url,
-      d.segments::text AS segments, d.error::text AS error, d.warnings, d.latency_ms, d.created_at, d.ended_at
+      d.segments::text AS segments, d.error::text AS error, d.warnings, d.latency_ms, d.created_at, d.ended_at,
+      d.by_hand, d.replaces_id, d.removal, d.removed_at, d.removal_error::text AS removal_error,
+      (SELECT max(n.id) FROM deliveries n WHERE n.replaces_id = d.id
+        AND coalesce(n.ended_as, 'open') NOT IN ('failed', 'canceled')) AS replaced_by
     FROM deliveries d
     JOIN delivery_states s ON s.id = d.id
     JOIN platform_connections c ON c.id = d.connection_id
@@ -124,7 +146,7 @@ package struct DeliveryStore: Sendable {
   package func steps(of id: Int64, in tx: Transaction) async throws -> [DeliveryStep] {
     try await tx.query(
       """
-      SELECT run, step, try, rule, class, outcome, status, remote_id, started_at, sent_at, last_byte_at, closed_by
+      SELECT run, step, try, rule, class, digest, outcome, status, remote_id, started_at, sent_at, last_byte_at, closed_by
       FROM delivery_effects WHERE delivery_id = \(id) ORDER BY started_at, try
       """
     ).map { row in
@@ -134,6 +156,7 @@ package struct DeliveryStore: Sendable {
         attempt: Int(try row.get("try", as: Int32.self)),
         rule: try row.get("rule"),
         effectClass: try row.get("class"),
+        digest: try row.get("digest"),
         outcome: try row.get("outcome"),
         status: try row.get("status", as: Int16?.self).map(Int.init),
         remoteID: try row.get("remote_id"),
@@ -169,7 +192,13 @@ package struct DeliveryStore: Sendable {
       warnings: try row.get("warnings"),
       latencyMs: try row.get("latency_ms", as: Int32?.self).map(Int.init),
       createdAt: try row.get("created_at"),
-      endedAt: try row.get("ended_at")
+      endedAt: try row.get("ended_at"),
+      isByHand: try row.get("by_hand"),
+      replaces: try row.get("replaces_id"),
+      replacedBy: try row.get("replaced_by"),
+      removal: try row.get("removal", as: String?.self).flatMap(Delivery.Removal.init),
+      removedAt: try row.get("removed_at"),
+      removalError: try row.get("removal_error")
     )
   }
 }

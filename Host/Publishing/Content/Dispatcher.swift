@@ -1,60 +1,9 @@
-package import FoundationEssentials
-package import JSONText
+import FoundationEssentials
+import JSONText
 package import JobQueue
 package import PluginHost
 import PluginManifest
 package import Postgres
-
-/// What a person asks to be sent.
-package struct DispatchRequest: Sendable {
-  package var siteID: Int64
-  package var postID: Int64
-  package var connectionIDs: [Int64]
-  package var targetIDs: [Int64]
-  /// Nil: now. An instant in the past is due at once, in the order of the instants.
-  package var scheduledFor: Date?
-  /// `{customMessage?, overrides?, requestAiAssets?}` as JSON text.
-  package var options: RawJSON
-  package var userID: Int64?
-  package var isManual: Bool
-
-  package init(
-    siteID: Int64,
-    postID: Int64,
-    connectionIDs: [Int64],
-    targetIDs: [Int64],
-    scheduledFor: Date?,
-    options: RawJSON,
-    userID: Int64?,
-    isManual: Bool = true
-  ) {
-    self.siteID = siteID
-    self.postID = postID
-    self.connectionIDs = connectionIDs
-    self.targetIDs = targetIDs
-    self.scheduledFor = scheduledFor
-    self.options = options
-    self.userID = userID
-    self.isManual = isManual
-  }
-}
-
-/// What was accepted.
-package struct Dispatched: Sendable, Equatable {
-  package struct Delivery: Sendable, Equatable {
-    package var id: Int64
-    package var connectionID: Int64
-    package var targetID: Int64?
-    package var platform: String
-    package var state: DeliveryState
-  }
-
-  package var distributionID: Int64
-  package var postVersion: Int
-  package var scheduledFor: Date
-  package var deliveries: [Delivery]
-  package var warnings: [String]
-}
 
 /// Accepts distributions: one read, the adapters' own checks, one transaction.
 package struct Dispatcher: Sendable {
@@ -65,12 +14,20 @@ package struct Dispatcher: Sendable {
   private let queue: JobQueue
   private let plugins: PluginHost
   private let maximumAttempts: Int
+  private let contentGuard: ContentGuard
 
-  package init(pool: Pool, queue: JobQueue, plugins: PluginHost, maximumAttempts: Int) {
+  package init(
+    pool: Pool,
+    queue: JobQueue,
+    plugins: PluginHost,
+    maximumAttempts: Int,
+    contentGuard: ContentGuard = ContentGuard()
+  ) {
     self.pool = pool
     self.queue = queue
     self.plugins = plugins
     self.maximumAttempts = maximumAttempts
+    self.contentGuard = contentGuard
   }
 
   private struct Entry {
@@ -81,6 +38,7 @@ package struct Dispatcher: Sendable {
     var lane: Int64 = 0
     var payload: String?
     var account: RawJSON = RawJSON.emptyObject
+    var digest: [UInt8] = []
   }
 
   /// Accepts a distribution.
@@ -89,7 +47,7 @@ package struct Dispatcher: Sendable {
   ///   what was accepted.
   package func dispatch(
     _ request: DispatchRequest,
-    recording record: (Dispatched) throws -> [SQL] = { _ in [] }
+    recording record: (Dispatched) throws -> DispatchRecord = { _ in DispatchRecord() }
   ) async throws -> Dispatched {
     let count = request.connectionIDs.count + request.targetIDs.count
     guard (1...Self.maximumEntries).contains(count) else {
@@ -102,8 +60,12 @@ package struct Dispatcher: Sendable {
     }
     let read = try await pool.batch(statements(for: request, count: count), scope: .site(request.siteID))
     guard let post = read[0].first else { throw PublishingError.notFound("post", request.postID, field: "postId") }
-    let entries = try entries(of: request, connections: read[1], targets: read[2])
+    var entries = try entries(of: request, connections: read[1], targets: read[2])
     let source = try Self.source(post, options: request.options)
+    for index in entries.indices {
+      let (variant, manifest) = try variant(for: entries[index], source)
+      entries[index].digest = variant.contentDigest(isWholeRecord: manifest.inputs.contains(.content))
+    }
     try await check(entries, source: source)
 
     let distribution: Int64 = try read[3][0].get("id")
@@ -125,16 +87,43 @@ package struct Dispatcher: Sendable {
       },
       warnings: Self.warnings(request.options)
     )
-    let inserts = try inserts(request, dispatched, entries: entries, ids: ids) + record(dispatched)
+    let extra = try record(dispatched)
+    let inserts = extra.first + inserts(request, dispatched, entries: entries, ids: ids) + extra.last
     do throws(PostgresError) {
       try await pool.batch(inserts, scope: .owner)
     } catch {
+      if let earlier = ContentGuard.earlier(error) { throw try await repeated(earlier, site: request.siteID, entries) }
       // The post was deleted after it was read, so there is no distribution that the deliveries could belong to.
       guard error.constraint == "deliveries_distribution_id_fkey" else { throw error }
       throw PublishingError.notFound("post", request.postID, field: "postId")
     }
     queue.wake(dueAt: due)
     return dispatched
+  }
+
+  /// The refusal of what an account has said already, with all that a person needs to decide.
+  private func repeated(_ earlier: Int64, site: Int64, _ entries: [Entry]) async throws -> PublishingError {
+    let delivery = try await pool.transaction(scope: .site(site)) { tx in
+      try await DeliveryStore().delivery(earlier, in: tx)
+    }
+    let field = entries.first { $0.connection == delivery.connectionID }?.field
+    let details = RawJSON.object { writer in
+      writer.field("deliveryId", delivery.id)
+      writer.field("distributionId", delivery.distributionID)
+      writer.field("connectionId", delivery.connectionID)
+      writer.field("state", delivery.state.rawValue)
+      writer.field("scheduledFor", Timestamp.text(delivery.scheduledFor))
+      writer.field("endedAt", delivery.endedAt.map(Timestamp.text))
+      writer.field("url", delivery.url)
+    }
+    return PublishingError(
+      .conflict,
+      "content_repeated",
+      "\(delivery.accountName) gets the same text and media by delivery \(delivery.id) (\(delivery.state.rawValue)"
+        + (delivery.url.map { ", \($0)" } ?? "") + "); send allowDuplicate: true to publish it once more",
+      field: field,
+      details: details.text
+    )
   }
 
   // MARK: Reading
@@ -269,7 +258,8 @@ package struct Dispatcher: Sendable {
     }
   }
 
-  private func check(_ entry: Entry, source: VariantSource) async throws {
+  /// What an account is to get, and whose adapter gets it.
+  private func variant(for entry: Entry, _ source: VariantSource) throws -> (Variant, PluginManifest) {
     guard let manifest = plugins.manifest(for: entry.platform) else {
       throw PublishingError(
         .invalid,
@@ -281,7 +271,11 @@ package struct Dispatcher: Sendable {
     var source = source
     source.targetPayload = try entry.payload.map { try RawJSON(text: $0) }
     if !manifest.inputs.contains(.content) { source.content = nil }
-    let variant = try Self.variant(source, for: entry.connection)
+    return (try Self.variant(source, for: entry.connection), manifest)
+  }
+
+  private func check(_ entry: Entry, source: VariantSource) async throws {
+    let (variant, manifest) = try variant(for: entry, source)
     try Self.checkThread(variant, for: entry, manifest.name)
     guard manifest.answers("post/validate") else { return }
     let parameters = RawJSON.object { writer in
@@ -349,12 +343,16 @@ package struct Dispatcher: Sendable {
         laneID: entry.lane,
         groupID: id,
         kind: DeliveryHandler.kind,
-        priority: request.isManual && request.scheduledFor == nil ? .urgent : .high,
+        priority: request.priority ?? (request.isManual && request.scheduledFor == nil ? .urgent : .high),
         dueAt: dispatched.scheduledFor,
         maximumAttempts: maximumAttempts
       )
     }
+    let contents = zip(ids, entries).map { id, entry in
+      ContentGuard.Content(delivery: id, lane: entry.lane, digest: entry.digest)
+    }
     return [
+      contentGuard.refusal(of: contents, at: dispatched.scheduledFor, allowsRepeats: request.allowsRepeats),
       """
       INSERT INTO distributions (id, site_id, post_id, post_version, options, scheduled_for, created_by)
       OVERRIDING SYSTEM VALUE
@@ -370,6 +368,7 @@ package struct Dispatcher: Sendable {
       FROM unnest(\(ids), \(entries.map(\.connection)), \(entries.map(\.target)), \(entries.map(\.lane)),
         \(entries.map(\.platform))) AS t(id, connection_id, target_id, lane_id, platform)
       """,
+      ContentGuard.store(contents, site: site),
       Enqueue.group(id, siteID: site),
       Enqueue.jobs(jobs),
       """

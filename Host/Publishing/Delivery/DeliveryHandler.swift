@@ -62,11 +62,13 @@ package struct DeliveryHandler: JobHandler {
     return await heeding(session.watch, of: task, account, outcome)
   }
 
-  private func session(
+  /// - Parameter isOwnRun: whether the run knows nothing of the runs before it, and they not of it.
+  func session(
     _ task: DeliveryTask,
     job: ClaimedJob,
     account: Account,
-    current: PluginManifest
+    current: PluginManifest,
+    isOwnRun: Bool = false
   ) async throws -> DeliverySession {
     let records = task.hasEffects ? try await tools.store.records(of: task.id) : []
     let stored = task.hasEffects ? try await tools.store.inputs(of: task.id, run: task.run) : nil
@@ -75,7 +77,13 @@ package struct DeliveryHandler: JobHandler {
       if let stored { try RunVariant(stored) } else {
         RunVariant(try await compose(task, manifest), startedAt: Date())
       }
-    let owner = DeliveryJournal.Owner(lease: job.lease, site: task.siteID, run: task.run, attempt: job.attempt)
+    let owner = DeliveryJournal.Owner(
+      lease: job.lease,
+      site: task.siteID,
+      run: task.run,
+      attempt: job.attempt,
+      isOwnRun: isOwnRun
+    )
     let inputs = stored == nil ? variant.inputs(pluginVersion: "\(manifest.version)") : nil
     return DeliverySession(
       task: task,
@@ -126,22 +134,25 @@ package struct DeliveryHandler: JobHandler {
   private func outcome(of move: NextMove, _ session: DeliverySession) async throws -> JobOutcome {
     let (job, task) = (session.job, session.task)
     let version = "\(session.manifest.version)"
-    let mark = session.journal.current.hasAcceptedCommit ? MarkLive(lease: job.lease) : nil
+    let isLive = session.journal.current.hasAcceptedCommit
+    func note(_ problem: DeliveryProblem?) -> PutOffDelivery {
+      PutOffDelivery(lease: job.lease, isLive: isLive, problem: problem)
+    }
     switch move {
     case .end(let result):
       if result.reauthorize { try await tools.store.markExpired(task.connectionID, why: result.problem?.message) }
       return end(result, of: job, since: task, on: version)
     case .again(let delay, let counted, let problem):
       tools.hint(task, "retrying", problem: problem)
-      guard counted else { return .snoozed(for: .seconds(delay ?? 15), with: mark) }
+      guard counted else { return .snoozed(for: .seconds(delay ?? 15), with: note(problem)) }
       if job.isLastAttempt { return end(DeliveryEnd(.failed, problem: problem), of: job, since: task, on: version) }
-      return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: mark)
+      return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: note(problem))
     case .holdAccount(let delay, let problem):
       tools.hint(task, "retrying", problem: problem)
-      return .snoozed(for: .seconds(delay), with: mark).blockingLane(for: .seconds(delay), .rateLimited)
+      return .snoozed(for: .seconds(delay), with: note(problem)).blockingLane(for: .seconds(delay), .rateLimited)
     case .snooze(let delay):
       tools.hint(task, "waiting")
-      return .snoozed(for: .seconds(delay), with: mark)
+      return .snoozed(for: .seconds(delay), with: isLive ? note(nil) : nil)
     case .check(let delay):
       tools.hint(task, "checking")
       return .unknown(checkAfter: .seconds(delay))

@@ -127,13 +127,13 @@ struct DeliverySession: Sendable {
       if variant.parts == 1,
         let confirmed = journal.current.acceptedCommits.last(where: { $0.closedBy != nil && $0.answer == nil })
       {
-        return DeliveryEnd(.sent, remoteID: confirmed.remoteID)
+        return DeliveryEnd(.sent, remoteID: confirmed.remoteID, url: confirmed.remoteURL)
       }
       if isOtherVersion, let accepted = journal.current.acceptedCommits.first(where: { $0.key.run == task.run }) {
         let warning = "The adapter was replaced by another version after a request was accepted; nothing was sent again"
         let published = journal.current.published
         guard published.count < variant.parts else {
-          return withSegments(DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning]))
+          return withSegments(DeliveryEnd(.sent, remoteID: accepted.remoteID, url: accepted.remoteURL, warnings: [warning]))
         }
         let problem = DeliveryProblem(kind: "versionReplaced", retry: .userFix, message: warning)
         return withSegments(DeliveryEnd(.partial, remoteID: published.first?.remoteID, problem: problem))
@@ -168,7 +168,7 @@ struct DeliverySession: Sendable {
   /// It goes to the very version whose manifest is used here, also when another one takes over in the meantime.
   ///
   /// - Parameter job: Names the work, so that a plugin that dies of it is not asked for ever.
-  private func call(_ method: String, parameters: RawJSON, job: String) async throws(PluginFailure) -> RawJSON {
+  func call(_ method: String, parameters: RawJSON, job: String) async throws(PluginFailure) -> RawJSON {
     let limit = manifest.limits.call
     let deadline = ContinuousClock.now + limit
     let call = try await tools.plugins.begin(
@@ -317,7 +317,7 @@ struct DeliverySession: Sendable {
       if hasChangedRequest, let accepted = journal.current.acceptedCommits.last {
         // The plugin asked for another request than the one that was accepted under this name.
         let warning = "The adapter changed its request after it was accepted; nothing was sent again"
-        return .end(DeliveryEnd(.sent, remoteID: accepted.remoteID, warnings: [warning]))
+        return .end(DeliveryEnd(.sent, remoteID: accepted.remoteID, url: accepted.remoteURL, warnings: [warning]))
       }
       // The missing outcome arrived in the meantime.
       try await journal.reload()

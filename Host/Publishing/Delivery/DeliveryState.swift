@@ -70,6 +70,8 @@ package enum DeliveryEvent: Sendable, Equatable, CaseIterable {
   case askedAgain
   /// An outcome that was thought lost arrived, or a person confirmed the post.
   case confirmed
+  /// A person posted by hand what could not be sent.
+  case postedByHand
 }
 
 extension DeliveryState {
@@ -91,7 +93,7 @@ extension DeliveryState {
       (.sending, .withdrawnInPart):
       .partial
     case (.failed, .askedAgain), (.partial, .askedAgain), (.unconfirmed, .askedAgain): .queued
-    case (.unconfirmed, .confirmed): .sent
+    case (.unconfirmed, .confirmed), (.failed, .postedByHand): .sent
     case (.unconfirmed, .gaveUp): .failed
     case (.unconfirmed, .publishedInPart): .partial
     default: nil

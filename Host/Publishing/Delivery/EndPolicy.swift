@@ -185,7 +185,7 @@ package struct EndPolicy: Sendable {
     if let commit = parts == 1 ? journal.acceptedCommits.last : published.first {
       // It is out. What went wrong afterwards is a warning, never a second post.
       let warning = "Published, but afterwards: \(problem.message)"
-      return .end(DeliveryEnd(.sent, remoteID: commit.remoteID, warnings: [warning]))
+      return .end(DeliveryEnd(.sent, remoteID: commit.remoteID, url: commit.remoteURL, warnings: [warning]))
     }
     return again(problem, attempt: attempt, age: age)
       ?? .end(DeliveryEnd(.failed, problem: problem, reauthorize: problem.retry == .reauth))

@@ -39,6 +39,8 @@ final class DeliveryJournal: EffectJournal {
     let site: Int64
     let run: Int
     let attempt: Int
+    /// Whether accepted steps of other runs mean nothing here, such as when what they published is deleted.
+    var isOwnRun = false
 
     var delivery: Int64 { lease.jobID }
   }
@@ -188,6 +190,7 @@ final class DeliveryJournal: EffectJournal {
     record.status = outcome.status
     record.answer = outcome.answer?.text
     record.remoteID = outcome.remoteID.flatMap(PluginResult.remoteID)
+    record.remoteURL = record.remoteID == nil ? nil : outcome.remoteURL
     record.sentAt = outcome.sentAt
     record.lastByteAt = outcome.lastByteAt
     record.platformDate = outcome.platformDate
@@ -361,7 +364,7 @@ final class DeliveryJournal: EffectJournal {
       journal: JournalState(
         run: owner.run,
         claim: owner.lease.fence,
-        records: records.filter { $0.effectClass != .read }
+        records: records.filter { $0.effectClass != .read && (!owner.isOwnRun || $0.key.run == owner.run) }
       ),
       inputs: inputs,
       keptReads: kept

@@ -1,5 +1,6 @@
 import Egress
 package import FoundationEssentials
+import JSONText
 package import JobQueue
 import PluginManifest
 package import Postgres
@@ -155,15 +156,17 @@ package struct FinishEffect: BatchOperation {
   private static func update(_ operations: [FinishEffect]) -> SQL {
     """
     UPDATE delivery_effects e SET state = 'done', outcome = i.outcome, status = i.status, answer = i.answer,
-      remote_id = i.remote_id, sent_at = i.sent_at, last_byte_at = i.last_byte_at, platform_date = i.platform_date
+      remote_id = i.remote_id, remote_url = i.remote_url, sent_at = i.sent_at, last_byte_at = i.last_byte_at, platform_date = i.platform_date
     FROM unnest(
       \(operations.map(\.delivery)), \(operations.map { Int32(clamping: $0.record.key.run) }),
       \(operations.map(\.record.key.step)), \(operations.map { Int32(clamping: $0.record.key.attempt) }),
       \(operations.map(\.nonce)), \(operations.map { ($0.record.outcome ?? .unknown).rawValue }),
       \(operations.map { $0.record.status.map(Int16.init(clamping:)) }), \(operations.map(\.record.answer)),
-      \(operations.map(\.record.remoteID)), \(operations.map(\.record.sentAt)),
+      \(operations.map(\.record.remoteID)), \(operations.map(\.record.remoteURL)),
+      \(operations.map(\.record.sentAt)),
       \(operations.map(\.record.lastByteAt)), \(operations.map(\.record.platformDate))
-    ) AS i(delivery_id, run, step, try, nonce, outcome, status, answer, remote_id, sent_at, last_byte_at, platform_date)
+    ) AS i(delivery_id, run, step, try, nonce, outcome, status, answer, remote_id, remote_url, sent_at, last_byte_at,
+      platform_date)
     WHERE e.delivery_id = i.delivery_id AND e.run = i.run AND e.step = i.step AND e.try = i.try AND e.nonce = i.nonce
       AND e.state = 'started'
     RETURNING e.nonce, e.delivery_id, e.run, e.site_id
@@ -177,20 +180,35 @@ package struct FinishEffect: BatchOperation {
   }
 }
 
-/// Marks a delivery as partly out while its job goes back to the queue, so that pause and cancel no longer stop it.
-struct MarkLive: BatchOperation {
+/// Stores why a delivery was put off while its job goes back to the queue. What is partly out is marked, so that pause
+/// and cancel no longer stop it.
+struct PutOffDelivery: BatchOperation {
   /// Before the queue moves the job in the same transaction.
   static let rank = 25
 
   var lease: Lease
+  var isLive: Bool
+  /// Nil when nothing went wrong, such as while the platform is at work.
+  var problem: DeliveryProblem?
 
   typealias Output = Void
 
-  static func statement(for operations: [MarkLive]) -> SQL {
-    "WITH \(fragment: LeaseGuard.markLive(operations.map(\.lease.jobID))) SELECT"
+  static func statement(for operations: [PutOffDelivery]) -> SQL {
+    let problems = operations.filter { $0.problem != nil }
+    return """
+      WITH \(fragment: LeaseGuard.held(problems.map(\.lease))),
+      \(fragment: LeaseGuard.markLive(operations.filter(\.isLive).map(\.lease.jobID))),
+      reason AS (
+        UPDATE deliveries d SET error = i.error::jsonb
+        FROM g JOIN unnest(\(problems.map(\.lease.jobID)), \(problems.map { $0.problem?.json().text }))
+          AS i(job_id, error) USING (job_id)
+        WHERE d.id = i.job_id AND d.ended_as IS NULL
+      )
+      SELECT
+      """
   }
 
-  static func outputs(of rows: [Row], for operations: [MarkLive]) throws -> [Void] {
+  static func outputs(of rows: [Row], for operations: [PutOffDelivery]) throws -> [Void] {
     operations.map { _ in }
   }
 }

@@ -38,6 +38,8 @@ package struct EffectRecord: Sendable, Equatable {
   /// What the plugin was answered, as JSON text.
   package var answer: String?
   package var remoteID: String?
+  /// The page of the new object, where the rule tells it.
+  package var remoteURL: String?
   /// The claim that sent it, by its fence: a later claim of the same job is another attempt, counted or not.
   package var claim: Int64
   package var startedAt: Date
@@ -64,6 +66,7 @@ package struct EffectRecord: Sendable, Equatable {
     status: Int? = nil,
     answer: String? = nil,
     remoteID: String? = nil,
+    remoteURL: String? = nil,
     claim: Int64 = 1,
     startedAt: Date,
     sentAt: Date? = nil,
@@ -79,6 +82,7 @@ package struct EffectRecord: Sendable, Equatable {
     self.status = status
     self.answer = answer
     self.remoteID = remoteID
+    self.remoteURL = remoteURL
     self.claim = claim
     self.startedAt = startedAt
     self.sentAt = sentAt

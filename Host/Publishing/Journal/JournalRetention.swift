@@ -1,12 +1,9 @@
-internal import FoundationEssentials
 package import Postgres
 
-/// Drops what ended deliveries need no more: captured secrets and addresses, the platforms' answers, and the bodies that
-/// runs were started with. What was sent, when, and how it ended stays.
-///
-/// A delivery that is open, or that waits for a person's word, keeps everything. One that is retried afterwards starts
-/// with the post as it is; for what it published already the adapter is told the platform's id, or where there is none it
-/// is looked for on the platform.
+/// Forgets the bodies of what ended long ago: texts that were sent, answers, captures. Steps, digests, classes and
+/// remote ids stay as long as their delivery, and nothing of what is open or unconfirmed is touched. One that is retried
+/// afterwards starts with the post as it is; for what it published already the adapter is told the platform's id, or where
+/// there is none it is looked for on the platform.
 package struct JournalRetention: Sendable {
   /// Deliveries of one statement, so that no transaction is long.
   static let pieceSize = 1_000
@@ -14,62 +11,60 @@ package struct JournalRetention: Sendable {
   private let pool: Pool
   private let days: Int
 
-  /// - Parameter days: How long after their end deliveries keep it, 1 or more.
+  /// - Parameter days: How long after their end deliveries keep them, 1 or more.
   package init(pool: Pool, days: Int) {
     self.pool = pool
     self.days = days
   }
 
-  /// Drops what is old enough; answers how many deliveries there were.
-  package func clean() async throws -> Int {
-    let before: Date = try await pool.query("SELECT clock_timestamp() - \(Int64(days)) * interval '1 day'")[0].get(0)
-    let end = try await firstDelivery(since: before)
-    var (after, total) = (Int64(0), 0)
-    while true {
-      let row = try await pool.query(Self.piece(after: after, end: end, before: before))[0]
-      guard let last = try row.get("last", as: Int64?.self) else { return total }
-      total += Int(try row.get("cleaned", as: Int64.self))
-      after = last
-    }
+  /// What one cleaning did.
+  package struct Result: Sendable, Equatable {
+    /// Deliveries that went out or were withdrawn, and whose bodies were dropped.
+    package var completed = 0
+    package var failed = 0
+
+    var total: Int { completed + failed }
   }
 
-  /// Rows of `delivery_inputs` stand for all three kinds: the first effect of a run brings one, and it is dropped last.
-  private static func piece(after: Int64, end: Int64, before: Date) -> SQL {
-    """
-    WITH page AS MATERIALIZED (
-      SELECT DISTINCT delivery_id FROM delivery_inputs
-      WHERE delivery_id > \(after) AND delivery_id < \(end) ORDER BY delivery_id LIMIT \(Int64(pieceSize))
-    ), old AS MATERIALIZED (
-      SELECT d.id FROM deliveries d JOIN page ON page.delivery_id = d.id
-      WHERE d.ended_as IN ('sent', 'partial', 'failed', 'canceled') AND d.ended_at < \(before)
-      FOR SHARE OF d SKIP LOCKED
-    ), captures AS (
-      DELETE FROM delivery_captures c USING old WHERE c.delivery_id = old.id
-    ), answers AS (
-      UPDATE delivery_effects e SET answer = NULL FROM old WHERE e.delivery_id = old.id AND e.answer IS NOT NULL
-    ), inputs AS (
-      DELETE FROM delivery_inputs i USING old WHERE i.delivery_id = old.id
+  /// Cleans one site, or all.
+  package func clean(site: Int64? = nil) async throws -> Result {
+    var result = Result()
+    for state in [DeliveryState.sent, .partial, .canceled] { result.completed += try await clean(state, site: site) }
+    result.failed = try await clean(.failed, site: site)
+    // The guard never looks further back than its longest window; what is open is looked at however old it is.
+    try await pool.execute(
+      """
+      DELETE FROM delivery_contents c USING deliveries d
+      WHERE c.created_at < now() - \(ContentGuard.longestWindow) * interval '1 s' AND d.id = c.delivery_id
+        AND d.ended_at < now() - \(ContentGuard.longestWindow) * interval '1 s'
+      """
     )
-    SELECT (SELECT max(delivery_id) FROM page) AS last, (SELECT count(*) FROM old) AS cleaned
-    """
+    return result
   }
 
-  /// The first delivery that was made at that time or later, found by halving: numbers grow with time, and only they
-  /// have an index. What ended before was made before.
-  private func firstDelivery(since time: Date) async throws -> Int64 {
-    var low: Int64 = 0
-    var high = try await pool.query("SELECT coalesce(max(id), 0) + 1 FROM deliveries")[0].get(0, as: Int64.self)
-    while low < high {
-      let middle = low + (high - low) / 2
+  private func clean(_ state: DeliveryState, site: Int64?) async throws -> Int {
+    var count = 0
+    while true {
       let rows = try await pool.query(
-        "SELECT id, created_at < \(time) AS is_before FROM deliveries WHERE id >= \(middle) ORDER BY id LIMIT 1"
+        """
+        WITH d AS MATERIALIZED (
+          SELECT id FROM deliveries
+          WHERE ended_at < now() - \(Int64(days)) * interval '1 day' AND ended_as = \(state.rawValue) AND NOT bodies_dropped
+            AND removal IS DISTINCT FROM 'asked' AND (\(site)::bigint IS NULL OR site_id = \(site))
+          LIMIT \(Int64(Self.pieceSize)) FOR UPDATE SKIP LOCKED
+        ),
+        e AS (
+          UPDATE delivery_effects x SET answer = NULL FROM d WHERE x.delivery_id = d.id AND x.answer IS NOT NULL
+        ),
+        i AS (DELETE FROM delivery_inputs x USING d WHERE x.delivery_id = d.id),
+        c AS (DELETE FROM delivery_captures x USING d WHERE x.delivery_id = d.id),
+        u AS (UPDATE deliveries x SET bodies_dropped = true FROM d WHERE x.id = d.id)
+        SELECT count(*) AS count FROM d
+        """
       )
-      if let row = rows.first, try row.get("is_before", as: Bool.self) {
-        low = try row.get("id", as: Int64.self) + 1
-      } else {
-        high = middle
-      }
+      let done = Int(try rows.first?.get("count", as: Int64.self) ?? 0)
+      count += done
+      if done < Self.pieceSize { return count }
     }
-    return low
   }
 }

@@ -16,8 +16,8 @@ package struct JournalStore: Sendable {
   package func records(of delivery: Int64) async throws -> [EffectRecord] {
     try await pool.query(
       """
-      SELECT run, step, try, rule, class, digest, outcome, status, answer, remote_id, fence, started_at, sent_at,
-        last_byte_at, platform_date, closed_by
+      SELECT run, step, try, rule, class, digest, outcome, status, answer, remote_id, remote_url, fence,
+        started_at, sent_at, last_byte_at, platform_date, closed_by
       FROM delivery_effects WHERE delivery_id = \(delivery) ORDER BY run, started_at, try
       """
     ).map(Self.record)
@@ -148,21 +148,23 @@ package struct JournalStore: Sendable {
     try await !pool.query(
       """
       WITH a AS (
-        SELECT remote_id FROM delivery_effects
+        SELECT remote_id, remote_url FROM delivery_effects
         WHERE delivery_id = \(delivery) AND class = 'commit' AND outcome = 'accepted' ORDER BY started_at LIMIT 1
       ), d AS (
         UPDATE deliveries v SET error = NULL, ended_at = clock_timestamp(),
           ended_as = CASE WHEN \(fragment: ThreadParts.areMissing(of: "v")) THEN 'partial' ELSE 'sent' END,
           remote_id = CASE WHEN EXISTS (SELECT FROM deliveries t
             WHERE t.lane_id = v.lane_id AND t.remote_id = a.remote_id AND t.id <> v.id)
-            THEN v.remote_id ELSE coalesce(a.remote_id, v.remote_id) END
+            THEN v.remote_id ELSE coalesce(a.remote_id, v.remote_id) END,
+          remote_url = coalesce(v.remote_url, a.remote_url)
         FROM a WHERE v.id = \(delivery) AND v.ended_as = 'unconfirmed' AND NOT EXISTS (
           SELECT FROM delivery_effects e WHERE e.delivery_id = v.id AND \(fragment: OpenCommit.condition))
-        RETURNING id, site_id, distribution_id, connection_id, platform, ended_as
+        RETURNING v.id, v.site_id, v.distribution_id, v.connection_id, v.platform, v.ended_as, v.remote_url
       ), o AS (
         INSERT INTO outbox (site_id, kind, subject_id, data)
-        SELECT site_id, 'delivery.' || ended_as, id, jsonb_build_object('id', id, 'distributionId', distribution_id,
-          'connectionId', connection_id, 'platform', platform, 'state', ended_as) FROM d
+        SELECT site_id, 'delivery.' || ended_as, id, jsonb_strip_nulls(jsonb_build_object('id', id,
+          'distributionId', distribution_id, 'connectionId', connection_id, 'platform', platform, 'state', ended_as,
+          'url', remote_url)) FROM d
       )
       SELECT id FROM d
       """
@@ -175,10 +177,13 @@ package struct JournalStore: Sendable {
   package func refusal(of delivery: Int64, fence: Int64, server: Int64? = nil) async throws -> StartRefusal {
     let rows = try await pool.query(
       """
-      SELECT l.fence, l.stop, g.paused_at IS NOT NULL AS paused, g.canceled_at IS NOT NULL AS canceled,
+      SELECT l.fence, l.stop, g.canceled_at IS NOT NULL AS canceled,
+        g.paused_at IS NOT NULL OR coalesce(o.paused, false) OR coalesce(q.paused, false) AS paused,
         EXISTS (SELECT FROM holds h WHERE h.ended_at IS NULL) OR \(fragment: ServerExpression.startedAt) <> \(server)
           AS held
-      FROM leases l LEFT JOIN job_groups g ON g.group_id = l.group_id WHERE l.job_id = \(delivery)
+      FROM leases l LEFT JOIN job_groups g ON g.group_id = l.group_id LEFT JOIN lanes o ON o.lane_id = l.lane_id
+        LEFT JOIN queue_sites q ON q.site_id = l.site_id
+      WHERE l.job_id = \(delivery)
       """
     )
     guard let row = rows.first, try row.get("fence", as: Int64.self) == fence else { return .leaseLost }
@@ -213,6 +218,29 @@ package struct JournalStore: Sendable {
     )
   }
 
+  /// A delivery whose post is to be deleted on the platform, and the platform's id of it; nil when nobody asks for that.
+  func removal(of delivery: Int64) async throws -> (task: DeliveryTask, remoteID: String)? {
+    try await pool.query(
+      """
+      SELECT d.job_id, d.site_id, d.asked_id, x.*
+      FROM (SELECT id AS job_id, site_id, remote_id AS asked_id FROM deliveries
+        WHERE id = \(delivery) AND removal = 'asked' AND remote_id IS NOT NULL) d
+      CROSS JOIN LATERAL (\(fragment: DeliveryTask.claimColumns)) x
+      """
+    ).first.map { (try DeliveryTask(row: $0), try $0.get("asked_id")) }
+  }
+
+  /// Closes what a run left without an outcome, because the same request is made again whatever became of it.
+  func closeForRepeat(_ delivery: Int64, run: Int) async throws {
+    try await pool.execute(
+      """
+      UPDATE delivery_effects SET state = 'done', outcome = 'notSent', closed_by = 'repeat'
+      WHERE delivery_id = \(delivery) AND run = \(Int32(clamping: run)) AND class = 'commit'
+        AND (outcome IS NULL OR outcome = 'unknown')
+      """
+    )
+  }
+
   private static func record(_ row: Row) throws -> EffectRecord {
     EffectRecord(
       key: EffectKey(
@@ -227,6 +255,7 @@ package struct JournalStore: Sendable {
       status: try row.get("status", as: Int16?.self).map(Int.init),
       answer: try row.get("answer"),
       remoteID: try row.get("remote_id"),
+      remoteURL: try row.get("remote_url"),
       claim: try row.get("fence"),
       startedAt: try row.get("started_at"),
       sentAt: try row.get("sent_at"),

@@ -139,6 +139,7 @@ package final class OutcomeSpool: Sendable {
       writer.field("status", effect.record.status)
       writer.field("answer", effect.record.answer)
       writer.field("remoteId", effect.record.remoteID)
+      writer.field("remoteUrl", effect.record.remoteURL)
       writer.field("fence", effect.record.claim)
       writer.field("startedAt", effect.record.startedAt.timeIntervalSince1970)
       writer.field("sentAt", effect.record.sentAt?.timeIntervalSince1970)
@@ -176,6 +177,7 @@ package final class OutcomeSpool: Sendable {
       status: try object.optionalInt64("status").map(Int.init),
       answer: try object.optionalString("answer"),
       remoteID: try object.optionalString("remoteId"),
+      remoteURL: try object.optionalString("remoteUrl"),
       claim: try object.int64("fence"),
       startedAt: Date(timeIntervalSince1970: try object.optionalDouble("startedAt") ?? 0),
       sentAt: try object.optionalDouble("sentAt").map(Date.init(timeIntervalSince1970:)),

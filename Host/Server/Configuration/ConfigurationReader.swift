@@ -40,6 +40,10 @@ struct ConfigurationReader {
       accountLimits: accountLimits(),
       breakers: breakers(),
       slots: number(.slots, 1...1024) ?? 64,
+      attempts: number(.attempts, 1...100) ?? 3,
+      contentGuard: ContentGuard(
+        window: TimeInterval(number(.duplicateWindow, 0...Int(ContentGuard.longestWindow)) ?? 86_400)
+      ),
       manifests: folder(.manifests, standing: "plugin-manifests", installation),
       migrations: migrations(installation),
       plugins: existingFolder(.plugins) ?? installation.directory,

@@ -29,6 +29,10 @@ package struct HostConfiguration: Sendable {
   package var breakers: BreakerSettings
   /// Jobs that run at the same time, 1 to 1024.
   package var slots: Int
+  /// Counted attempts of a delivery, 1 to 100.
+  package var attempts: Int
+  /// How long an account does not say the same thing again unasked.
+  package var contentGuard: ContentGuard
   package var manifests: String
   package var migrations: String
   /// The folder of the plugins' executables.

@@ -13,6 +13,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case breakerFirst = "ROSTRUM_BREAKER_SECONDS"
   case breakerNotice = "ROSTRUM_BREAKER_NOTICE_SECONDS"
   case slots = "ROSTRUM_SLOTS"
+  case attempts = "ROSTRUM_ATTEMPTS"
+  case duplicateWindow = "ROSTRUM_DUPLICATE_WINDOW"
   case manifests = "ROSTRUM_MANIFESTS"
   case plugins = "ROSTRUM_PLUGINS"
   case postgresBinaries = "ROSTRUM_POSTGRES_BIN"

@@ -38,12 +38,12 @@ import Testing
       let due = Date(timeIntervalSince1970: 4_000_000_000)
       let request = try fixture.request(post: post, scheduledFor: due, options: #"{"customMessage":"hi"}"#)
       let dispatched = try await fixture.dispatcher.dispatch(request) { dispatched in
-        [
+        DispatchRecord(first: [
           """
           INSERT INTO idempotency_keys (site_id, user_id, key, request_hash, status, response)
           VALUES (\(fixture.site), \(fixture.user), 'k', '\\x00', 202, \("\(dispatched.distributionID)"))
           """
-        ]
+        ])
       }
       #expect(try await rows(fixture) == [1, 1, 1, 1, 1, 1, 1])
       let delivery = try await fixture.delivery(try #require(dispatched.deliveries.first).id)
@@ -64,7 +64,8 @@ import Testing
       let post = try await fixture.makePost()
       let before = try await rows(fixture)
       await #expect(throws: PostgresError.self) {
-        try await fixture.dispatcher.dispatch(fixture.request(post: post)) { _ in ["SELECT 1 / 0"] }
+        try await fixture.dispatcher.dispatch(fixture.request(post: post)) { _ in DispatchRecord(last: ["SELECT 1 / 0"])
+        }
       }
       #expect(try await rows(fixture) == before)
     }

@@ -12,7 +12,7 @@ import Testing
       .released: .queued, .retryPlanned: .retrying, .published: .sent, .publishedInPart: .partial, .gaveUp: .failed,
       .leftUnknown: .unconfirmed, .withdrawn: .canceled, .withdrawnInPart: .partial,
     ],
-    .failed: [.askedAgain: .queued],
+    .failed: [.askedAgain: .queued, .postedByHand: .sent],
     .partial: [.askedAgain: .queued],
     .unconfirmed: [.askedAgain: .queued, .confirmed: .sent, .gaveUp: .failed, .publishedInPart: .partial],
   ]
@@ -29,7 +29,7 @@ import Testing
   }
 
   @Test func onlyOpenStatesCanMoveByThemselves() {
-    let byHand: Set<DeliveryEvent> = [.askedAgain, .confirmed, .gaveUp, .publishedInPart]
+    let byHand: Set<DeliveryEvent> = [.askedAgain, .confirmed, .gaveUp, .publishedInPart, .postedByHand]
     for state in DeliveryState.allCases where state.isEnd {
       for event in DeliveryEvent.allCases where state.after(event) != nil { #expect(byHand.contains(event)) }
     }

@@ -206,11 +206,9 @@ import Testing
       let end = EndDelivery(lease: job.lease, end: DeliveryEnd(.unconfirmed), attempts: 1)
       #expect(try await fixture.effects.submit(end))
       #expect(try await !fixture.store.settleLate(job.id))
-      let first = FinishEffect(
-        delivery: job.id,
-        record: record("one", outcome: .accepted, remoteID: "1"),
-        nonce: nonces[0]
-      )
+      var accepted = record("one", outcome: .accepted, remoteID: "1")
+      accepted.remoteURL = "https://a.example/by-rule/1"
+      let first = FinishEffect(delivery: job.id, record: accepted, nonce: nonces[0])
       _ = try await fixture.effects.submit(first)
       // One of two is still missing.
       #expect(try await !fixture.store.settleLate(job.id))
@@ -221,6 +219,7 @@ import Testing
       let delivery = try await fixture.delivery(job.id)
       #expect(delivery.state == .sent)
       #expect(delivery.remoteID == "1")
+      #expect(delivery.url == "https://a.example/by-rule/1")
       #expect(try await fixture.events(job.id) == ["delivery.unconfirmed", "delivery.sent"])
     }
   }

@@ -22,6 +22,7 @@ import Testing
         status: 201,
         answer: answer,
         remoteID: "9",
+        remoteURL: "https://a.example/9",
         claim: 2,
         startedAt: Date(timeIntervalSince1970: 1_700_000_000.25),
         sentAt: Date(timeIntervalSince1970: 1_700_000_001.5),

@@ -48,6 +48,14 @@ import Testing
       // The test looks at the state after the queue has noticed.
       if before.isEnd { try await fixture.promote() }
     case .confirmed: try await answer(.published(url: nil), id, fixture, accepted: false)
+    case .postedByHand:
+      // Refusals are what the test wants to see.
+      _ = try? await fixture.control.postedByHand(
+        id,
+        url: "https://a.example/1",
+        site: fixture.site,
+        user: fixture.user
+      )
     }
   }
 
@@ -142,6 +150,7 @@ import Testing
         attempt: 1,
         rule: "createPost",
         effectClass: "commit",
+        digest: "d1:0",
         outcome: "rejected",
         status: 429,
         startedAt: Date()

@@ -1,7 +1,8 @@
 /// The manifest of the plugin that the tests write.
 enum ProbeManifest {
   static let methods = [
-    "account/capabilities", "account/identify", "post/publish", "post/reconcile", "post/render", "post/validate",
+    "account/capabilities", "account/identify", "post/delete", "post/publish", "post/reconcile", "post/render",
+    "post/validate",
   ]
 
   /// Rules of every class; `post` has no key of ours, `keyed` has one.
@@ -14,12 +15,15 @@ enum ProbeManifest {
       {"rule": "upload", "class": "prepare", "method": "POST", "origin": "https://api.example.com",
        "path": "/uploads", "calls": ["post/*"], "body": "json", "maxBody": 65536, "timeoutMs": 20000},
       {"rule": "post", "class": "commit", "method": "POST", "origin": "https://api.example.com", "path": "/posts",
-       "calls": ["post/publish"], "body": "json", "remoteId": "/id",
+       "calls": ["post/publish"], "body": "json", "remoteId": "/id", "remoteUrl": "https://a.example/by-rule/{id}",
        "slots": {"header.authorization": {"secret": "token", "format": "Bearer {}"}},
        "maxBody": 65536, "timeoutMs": 20000},
       {"rule": "keyed", "class": "commit", "idempotent": {"windowMs": 3600000, "slot": "header.idempotency-key"},
        "method": "POST", "origin": "https://api.example.com", "path": "/keyed", "calls": ["post/publish"],
-       "body": "json", "remoteId": "/id", "maxBody": 65536, "timeoutMs": 20000}
+       "body": "json", "remoteId": "/id", "maxBody": 65536, "timeoutMs": 20000},
+      {"rule": "erase", "class": "commit", "method": "DELETE", "origin": "https://api.example.com",
+       "path": "/posts/{id}", "calls": ["post/delete"], "outcome": [{"status": [404], "class": "accepted"}],
+       "maxBody": 65536, "timeoutMs": 20000}
     ]
     """#
 

@@ -94,6 +94,7 @@ final class ProbePlatform: Sendable {
     for path in ["/posts", "/keyed", "/uploads"] {
       router.on(.post, path, body: .collected(limit: 1 << 20)) { request in self.answer(request) }
     }
+    router.on(.delete, "/posts/{id}", body: .collected()) { request in self.answer(request) }
     for path in ["/posts", "/me"] { router.get(path) { request in self.answer(request) } }
     return router
   }

@@ -73,6 +73,7 @@ struct PublishingFixture: Sendable {
     _ script: String = "fail internal never",
     manifest: String = ProbeManifest.text(),
     sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant? = { nil },
+    duplicateWindow: TimeInterval = 0,
     _ body: (PublishingFixture) async throws -> Void
   ) async throws {
     let platform = ProbePlatform()
@@ -90,7 +91,8 @@ struct PublishingFixture: Sendable {
             pool: pool,
             platform: platform,
             port: port,
-            sendDeadline: sendDeadline
+            sendDeadline: sendDeadline,
+            duplicateWindow: duplicateWindow
           )
           do {
             try await body(fixture)
@@ -116,7 +118,8 @@ struct PublishingFixture: Sendable {
     pool: Pool,
     platform: ProbePlatform,
     port: UInt16,
-    sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant?
+    sendDeadline: @escaping @Sendable () -> ContinuousClock.Instant?,
+    duplicateWindow: TimeInterval
   ) async throws {
     self.pool = pool
     self.platform = platform
@@ -125,7 +128,7 @@ struct PublishingFixture: Sendable {
     let logger = Logger(sink: log, minimumLevel: .debug)
     let spawner = try Spawner()
     let parsed = try PluginManifest.parse(Array(manifest.utf8))
-    try await Self.write(script, version: "\(parsed.version)", to: folder + "/plugin", spawner)
+    try await Self.write(script, version: "\(parsed.version)", methods: parsed.methods, to: folder + "/plugin", spawner)
     plugins = PluginHost(
       plugins: [InstalledPlugin(manifest: parsed, executable: folder + "/plugin")],
       spawner: spawner,
@@ -151,6 +154,7 @@ struct PublishingFixture: Sendable {
         limits: AccountLimits(),
         hints: NoHints(),
         spoolPath: folder + "/spool",
+        contentGuard: ContentGuard(window: duplicateWindow),
         logger: logger,
         sendDeadline: sendDeadline
       )
@@ -159,7 +163,7 @@ struct PublishingFixture: Sendable {
       settings: QueueSettings(home: "test"),
       database: pool.configuration,
       pool: pool,
-      handlers: [DeliveryHandler.kind: assembly.handler],
+      handlers: assembly.handlers,
       extensions: [DeliveryHandler.claimExtension],
       hooks: DeliveryClosing.hooks,
       logger: logger
@@ -252,12 +256,14 @@ struct PublishingFixture: Sendable {
 
   // MARK: The queue by hand
 
+  private static let kinds = [DeliveryHandler.kind, RemovalHandler.kind]
+
   /// Makes everything that waits due now and claims the next job, or the next check.
   func claim() async throws -> ClaimedJob? {
     try await promote()
     let claim = ClaimOperation(
       shape: queue.shape,
-      kinds: [DeliveryHandler.kind],
+      kinds: Self.kinds,
       request: ClaimLedger.Request(count: 1, quantum: 1, afterSite: .min)
     )
     if let job = try ClaimOperation.outputs(
@@ -269,7 +275,7 @@ struct PublishingFixture: Sendable {
       return job
     }
     try await pool.execute("UPDATE leases SET check_at = '-infinity' WHERE check_at IS NOT NULL")
-    let check = CheckOperation(shape: queue.shape, kinds: [DeliveryHandler.kind], count: 1)
+    let check = CheckOperation(shape: queue.shape, kinds: Self.kinds, count: 1)
     let rows = try await pool.query(CheckOperation.statement(for: [check]))
     return try CheckOperation.outputs(of: rows, for: [check])[0].jobs.first
   }
@@ -313,7 +319,8 @@ struct PublishingFixture: Sendable {
   @discardableResult
   func step() async throws -> JobOutcome.Way? {
     guard let job = try await claim() else { return nil }
-    let outcome = await assembly.handler.run(job)
+    guard let handler = assembly.handlers[job.kind] else { throw PublishingError.notFound("handler", job.id) }
+    let outcome = await handler.run(job)
     try await settle(job, outcome)
     return outcome.way
   }
@@ -340,8 +347,14 @@ struct PublishingFixture: Sendable {
 
   func count(_ sql: SQL) async throws -> Int { try await pool.query(sql)[0].get(0) }
 
-  private static func write(_ script: String, version: String, to path: String, _ spawner: Spawner) async throws {
-    let methods = ProbeManifest.methods.map { "\"\($0)\"" }.joined(separator: ",")
+  private static func write(
+    _ script: String,
+    version: String,
+    methods: [String] = ProbeManifest.methods,
+    to path: String,
+    _ spawner: Spawner
+  ) async throws {
+    let methods = methods.map { "\"\($0)\"" }.joined(separator: ",")
     let text = """
       #!/bin/sh
       \(library)

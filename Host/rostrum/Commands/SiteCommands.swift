@@ -14,13 +14,14 @@ enum SiteCommands {
       .value("name", "NAME", "how people see the site", required: true),
       .value("domain", "DOMAIN", "the site's own domain"),
       .value("time-zone", "ZONE", "IANA name such as Europe/Berlin; UTC when left out"),
-      .value("owner", "ADDRESS", "the user who becomes its owner"),
+      .value("owner", "ADDRESS", "the user who becomes its owner"), CommandKey.option,
     ]
   ) { invocation in
-    let site = try await invocation.withPool { pool in
+    let key = try CommandKey(invocation, ["site", "create"])
+    let (site, _) = try await invocation.withPool { pool in
       let users = UserStore(pool: pool)
       let owner = try await invocation.option("owner").asyncMap { try await users.user(email: $0) }
-      return try await pool.transaction { tx in
+      return try await key.once(pool) { tx in
         let site = try await SiteStore(pool: pool).create(
           name: invocation.option("name") ?? "",
           domain: invocation.option("domain"),
@@ -28,13 +29,14 @@ enum SiteCommands {
           in: tx
         )
         if let owner { try await users.setRole(.owner, of: owner.id, in: site.id, in: tx) }
-        return site
+        return json(site)
       }
     }
-    invocation.show(json(site)) {
-      invocation.terminal.print("Site \(site.id) (\(site.name)) was made.")
+    invocation.show(key.with(site)) {
+      let id = site.pointer("/id")?.int64Value ?? 0
+      invocation.terminal.print("Site \(id) (\(site.pointer("/name")?.stringValue ?? "")) was made.")
       if invocation.option("owner") == nil {
-        invocation.terminal.print("Next: rostrum site member \(site.id) ADDRESS owner")
+        invocation.terminal.print("Next: rostrum site member \(id) ADDRESS owner")
       }
     }
     return .success

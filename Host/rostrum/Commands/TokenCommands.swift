@@ -4,6 +4,7 @@ import Identity
 import JSONDocument
 import Postgres
 import Sites
+import Synchronization
 
 /// `rostrum token …`
 enum TokenCommands {
@@ -22,17 +23,20 @@ enum TokenCommands {
       ),
       .value("name", "NAME", "what the token is for"),
       .value("expires", "INSTANT", "when it ends, such as 2027-01-31T00:00:00Z; never when left out"),
+      CommandKey.option,
     ]
   ) { invocation in
     let site = try invocation.option("site").map { text throws(CommandError) in try invocation.id(text, "--site") }
     let role = try invocation.option("role").map { text throws(CommandError) in try SiteCommands.role(text, "--role") }
     let expires = try invocation.option("expires").map { text throws(CommandError) in try instant(text) }
     let email = invocation.option("email") ?? ""
-    let (id, token) = try await invocation.withPool { pool in
+    let key = try CommandKey(invocation, ["token", "create"])
+    let made = Mutex<Secret?>(nil)
+    let (answer, isReplay) = try await invocation.withPool { pool in
       if let site { _ = try await SiteStore(pool: pool).site(site) }
       let user = try await UserStore(pool: pool).user(email: email)
-      return try await pool.transaction { tx in
-        try await TokenStore(pool: pool).create(
+      return try await key.once(pool) { tx in
+        let (id, token) = try await TokenStore(pool: pool).create(
           user: user.id,
           site: site,
           roleLimit: role,
@@ -40,14 +44,25 @@ enum TokenCommands {
           expiresAt: expires,
           in: tx
         )
+        made.withLock { $0 = token }
+        return [
+          "id": .int(id), "siteId": site.map { .int($0) } ?? .null, "role": role.map { .string($0.rawValue) } ?? .null,
+          "expiresAt": expires.map { .string(RFC3339.format($0)) } ?? .null,
+        ]
       }
     }
-    let text = token.revealText() ?? ""
-    invocation.show([
-      "id": .int(id), "token": .string(text), "siteId": site.map { .int($0) } ?? .null,
-      "role": role.map { .string($0.rawValue) } ?? .null,
-      "expiresAt": expires.map { .string(RFC3339.format($0)) } ?? .null,
-    ]) {
+    let id = answer.pointer("/id")?.int64Value ?? 0
+    guard !isReplay, let text = made.withLock({ $0?.revealText() }) else {
+      // The token is not stored, so nobody can show it again. Making a second one would leave the first one valid.
+      throw CommandError(
+        .failure,
+        "Token \(id) was made under this key before and was shown that one time; "
+          + "if it is lost, run `rostrum token revoke \(id)` and make another one under a new key"
+      )
+    }
+    var members = key.with(answer).objectValue ?? [:]
+    members["token"] = .string(text)
+    invocation.show(.object(members)) {
       // The token alone on standard output, so that it can be kept with TOKEN=$(rostrum token create …).
       invocation.terminal.complain("Token \(id) for \(email); it is shown this one time:")
       invocation.terminal.print(text)

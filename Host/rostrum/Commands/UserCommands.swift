@@ -12,24 +12,30 @@ enum UserCommands {
     options: [
       .value("email", "ADDRESS", "the user's e-mail address", required: true),
       .value("name", "NAME", "how people see the user; the address when left out"),
-      .flag("operator", "the user looks after the whole host and may make sites"),
+      .flag("operator", "the user looks after the whole host and may make sites"), CommandKey.option,
     ]
   ) { invocation in
     let email = invocation.option("email") ?? ""
     let name = invocation.option("name") ?? email
-    let user = try await invocation.withPool { pool in
-      try await pool.transaction { tx in
-        try await UserStore(pool: pool).create(
-          email: email,
-          name: name,
-          isOperator: invocation.flag("operator"),
-          in: tx
+    let key = try CommandKey(invocation, ["user", "create"])
+    let (user, _) = try await invocation.withPool { pool in
+      try await key.once(pool) { tx in
+        json(
+          try await UserStore(pool: pool).create(
+            email: email,
+            name: name,
+            isOperator: invocation.flag("operator"),
+            in: tx
+          )
         )
       }
     }
-    invocation.show(json(user)) {
-      invocation.terminal.print("User \(user.id) (\(user.email)) was made\(user.isOperator ? " as an operator" : "").")
-      invocation.terminal.print("Next: rostrum token create --email \(user.email)")
+    invocation.show(key.with(user)) {
+      let id = user.pointer("/id")?.int64Value ?? 0
+      invocation.terminal.print(
+        "User \(id) (\(email)) was made\(invocation.flag("operator") ? " as an operator" : "")."
+      )
+      invocation.terminal.print("Next: rostrum token create --email \(email)")
     }
     return .success
   }

@@ -76,10 +76,16 @@ import Testing
     }
   }
 
-  @Test func aDeliveryThatIsRetriedWithoutItsAnswersPublishesNothingTwice() async throws {
+  /// The platform's id, which stays, is answer enough; without it the post is looked for.
+  @Test(arguments: [true, false])
+  func aDeliveryThatIsRetriedWithoutItsAnswersPublishesNothingTwice(isIDKnown: Bool) async throws {
+    let verdict =
+      isIDKnown
+      ? #"{"verdict":"unknown","why":"nobody asked"}"#
+      : #"{"verdict":"found","remoteId":"1","url":"https://a.example/1"}"#
     let script = #"""
       case $method in
-        post/reconcile) answer '{"verdict":"found","remoteId":"1","url":"https://a.example/1"}'; continue;;
+        post/reconcile) answer '\#(verdict)'; continue;;
       esac
       http post post '{"text":"a"}'
       if failed; then fail internal never; else ok 1; fi
@@ -90,6 +96,7 @@ import Testing
       try await fixture.pool.execute("UPDATE deliveries SET ended_as = 'partial' WHERE id = \(id)")
       try await age(id, days: 40, fixture)
       #expect(try await JournalRetention(pool: fixture.pool, days: 30).clean().total == 1)
+      if !isIDKnown { try await fixture.pool.execute("UPDATE delivery_effects SET remote_id = NULL") }
       try await fixture.control.retry(id, site: fixture.site, user: fixture.user)
       try await fixture.drive()
       #expect(fixture.platform.published.count == 1)

@@ -67,7 +67,9 @@ class Chaos:
         self.cluster = Cluster().make()
         self.entrance = Proxy(self.cluster.port)
         seen = Platform(self.sandbox, self.platform)
-        self.fleet = Fleet(seen, self.cluster.url(self.entrance.port), hosts, ROSTRUM_API_RATE=10_000).start()
+        # The own limits of accounts would be waited for, and nothing but that.
+        settings = {"ROSTRUM_RATE_LIMITS": "x=off", "ROSTRUM_API_RATE": 10_000}
+        self.fleet = Fleet(seen, self.cluster.url(self.entrance.port), hosts, **settings).start()
         names = [f"account{number}" for number in range(accounts)]
         self.sandbox.accounts(names)
         self.connections = [self.fleet[0].connect_x(name) for name in names]

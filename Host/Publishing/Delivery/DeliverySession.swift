@@ -368,6 +368,9 @@ struct DeliverySession: Sendable {
 
   private func apply(_ step: ReconcileStep) async throws -> NextMove? {
     switch step {
+    case .sent(let remoteID, _) where variant.parts > 1 && journal.current.openCommits.contains(where: \.isLost):
+      // One post of the thread is there; of the others the journal lost what it knew.
+      return .end(unconfirmed("A post of the thread is out (\(remoteID)); the database lost which others are"))
     case .sent(let remoteID, _) where variant.parts > 1:
       try await tools.store.confirmOpen(task.id, remoteID: remoteID)
       try await journal.reload()

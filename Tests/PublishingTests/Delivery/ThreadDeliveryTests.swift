@@ -108,6 +108,18 @@ import Testing
     }
   }
 
+  @Test func aThreadThatTheDatabaseLostIsLeftToAPersonWhenAPostOfItIsThere() async throws {
+    try await Self.run(Self.reauthorize) { fixture, id in
+      let holds = HoldStore(pool: fixture.pool)
+      try await holds.begin(.behind, reason: "The test says so", home: "test", knownUntil: nil)
+      #expect(try await holds.end(as: .adopted, by: "Ada", user: nil))
+      fixture.platform.next("GET /posts", .ok(#"{"found":true}"#))
+      try await fixture.drive()
+      #expect(try await fixture.delivery(id).state == .unconfirmed)
+      #expect(texts(fixture).isEmpty)
+    }
+  }
+
   @Test func aPartThatIsAbsentGoesOutAgain() async throws {
     try await Self.run(Self.reauthorize) { fixture, id in
       fixture.platform.next("POST /posts", .ok(#"{"id":"a"}"#), .unknown)

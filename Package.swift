@@ -266,7 +266,7 @@ let package = Package(
         "Postgres", "Processes", "ServiceTree",
       ],
       path: "Tests/Benchmarks",
-      exclude: ["Driver"],
+      exclude: ["Driver", "Peers"],
       swiftSettings: settings
     ),
     .target(

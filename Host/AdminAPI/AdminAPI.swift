@@ -11,9 +11,9 @@ package struct AdminAPI: Sendable {
   static let endpoints =
     HealthRoutes.endpoints + SiteRoutes.endpoints + PostRoutes.endpoints + MediaRoutes.endpoints
     + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
-    + ScheduleRoutes.endpoints
-    + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints + EventRoutes.endpoints + HoldRoutes.endpoints
-    + PluginRoutes.endpoints + WebhookRoutes.endpoints + NoticeRoutes.endpoints
+    + ScheduleRoutes.endpoints + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints
+    + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
+    + NoticeRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 

@@ -41,8 +41,7 @@ struct Endpoint: Sendable {
 
   /// Whether a client may send `Idempotency-Key`.
   ///
-  /// On every operation that makes something, but not where the answer holds a secret that must not be stored, and not
-  /// where doing it twice changes nothing.
+  /// On every operation that makes something, but not where doing it twice changes nothing.
   var isCreate: Bool { method == .post && (body != nil || isUpload) && !isSettledByItself }
 
   /// The names in the path's template.

@@ -31,16 +31,12 @@ extension ManifestParser {
     }
   }
 
-  /// One set of headers, or a list of them when the platform reports several limits in one answer.
+  /// Sets of headers, because a platform may report several limits in one answer.
   func rateLimitHeaders(_ reader: inout ObjectReader) -> [RateLimitHeaders] {
-    guard let value = reader.value("rateLimitHeaders") else { return [] }
-    if case .array = value {
-      return reader.elements("rateLimitHeaders", atMost: 8).compactMap { place, element in
-        ObjectReader(element, path: place, collector: collector).flatMap(headers)
-      }
+    guard reader.value("rateLimitHeaders") != nil else { return [] }
+    return reader.elements("rateLimitHeaders", atMost: 8).compactMap { place, element in
+      ObjectReader(element, path: place, collector: collector).flatMap(headers)
     }
-    return [ObjectReader(value, path: reader.place("rateLimitHeaders"), collector: collector).flatMap(headers)]
-      .compactMap(\.self)
   }
 
   private func headers(_ object: ObjectReader) -> RateLimitHeaders? {

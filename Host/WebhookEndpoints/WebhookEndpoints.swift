@@ -45,13 +45,16 @@ package struct WebhookEndpoints: Sendable {
     }
   }
 
-  /// Makes an endpoint; its secret is returned here and nowhere else.
+  /// Makes an endpoint, and its secret.
   ///
-  /// - Parameter also: Statements of the same transaction, such as an audit row; they get the endpoint's number.
+  /// - Parameters:
+  ///   - first: The first statements of the transaction, such as taking an idempotency key; they get the endpoint's number.
+  ///   - also: Its last statements, such as an audit row.
   package func create(
     _ change: Change,
     site: Int64,
     user: Int64?,
+    taking first: @Sendable (Int64) -> [SQL] = { _ in [] },
     also: @Sendable (Int64) -> [SQL] = { _ in [] }
   ) async throws -> (endpoint: WebhookEndpoint, secret: Secret) {
     try check(change)
@@ -65,6 +68,7 @@ package struct WebhookEndpoints: Sendable {
     let sealed = try await vault.seal(secret, for: .webhookSecret(id, site: site, generation: 1))
     do {
       try await pool.transaction { tx in
+        try await tx.batch(first(id))
         let count: Int64 = try await tx.query(
           "SELECT count(*) FROM event_endpoints WHERE site_id = \(site) AND deleted_at IS NULL"
         )[0].get(0)
@@ -191,6 +195,22 @@ package struct WebhookEndpoints: Sendable {
     )
     guard let row = rows.first else { throw WebhookError.endpointNotFound(id) }
     return try WebhookEndpoint(row)
+  }
+
+  /// The secret of an endpoint, to be shown once more to whoever made it with the very same request.
+  package func secret(of id: Int64, site: Int64) async throws -> Secret {
+    let rows = try await pool.query(
+      """
+      SELECT sealed_secret, key_id, generation FROM event_endpoints
+      WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL
+      """
+    )
+    guard let row = rows.first else { throw WebhookError.endpointNotFound(id) }
+    return try await vault.open(
+      stored: row.get("sealed_secret"),
+      keyID: row.get("key_id"),
+      for: .webhookSecret(id, site: site, generation: row.get("generation"))
+    )
   }
 
   /// The site of an endpoint, for those who may see all sites.

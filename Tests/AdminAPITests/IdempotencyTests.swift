@@ -57,6 +57,12 @@ import Testing
         other: #"{"platform":"probe","credentials":{"token":"another"}}"#,
         table: "platform_connections"
       ),
+      Create(
+        path: "\(base)/webhooks",
+        body: #"{"url":"https://receiver.example/a"}"#,
+        other: #"{"url":"https://receiver.example/b"}"#,
+        table: "event_endpoints"
+      ),
     ]
   }
 
@@ -134,11 +140,14 @@ import Testing
 
   @Test func secretsAreNotKeptWithTheKey() async throws {
     try await APIFixture.run { api in
-      let create = try await creates(api)[5]
-      #expect(await send(api, create, create.body, key: "k").status == 201)
+      let creates = try await creates(api)
+      #expect(await send(api, creates[5], creates[5].body, key: "k").status == 201)
+      let webhook = await send(api, creates[6], creates[6].body, key: "l")
+      let made = try #require(webhook.json.pointer("/data/secret")?.stringValue)
       for row in try await api.pool.query("SELECT i::text AS row FROM idempotency_keys i") {
         let text: String = try row.get("row")
         #expect(!text.contains("secret\""))
+        #expect(!text.contains(made))
       }
     }
   }

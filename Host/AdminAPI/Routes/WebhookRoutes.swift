@@ -83,8 +83,6 @@ enum WebhookRoutes {
       access: .site(.manageAccounts),
       query: [.siteID],
       body: .object([.siteID, .required("url", .url)] + settings),
-      // The answer holds a secret that must not be stored; a second webhook with the address is refused.
-      isSettledByItself: true,
       success: .json(201, shapeWithSecret),
       refusals: [409, 422],
       handler: create
@@ -194,12 +192,33 @@ enum WebhookRoutes {
   private static func create(_ context: APIContext) async throws -> HTTPResponse {
     let site = try context.site()
     let change = try change(context, site)
-    let (endpoint, secret) = try await context.services.webhooks.create(
-      change,
-      site: site,
-      user: try context.caller().userID
-    ) { id in [Audit.row("webhook.create", "webhook:\(id)", site: site, context)] }
-    return Envelope.ok(json(endpoint, secret: secret), status: 201)
+    let key = try IdempotencyKey(context.request, site: site, user: context.caller().userID)
+    if let key, let answer = try await replay(key, site, context) { return answer }
+    do {
+      let (endpoint, secret) = try await context.services.webhooks.create(
+        change,
+        site: site,
+        user: try context.caller().userID,
+        // The number alone: the answer holds a secret, which a replay takes from where it is sealed.
+        taking: { id in key.map { [$0.take(status: 201, "\(id)")] } ?? [] },
+        also: { id in [Audit.row("webhook.create", "webhook:\(id)", site: site, context)] }
+      )
+      return Envelope.ok(json(endpoint, secret: secret), status: 201)
+    } catch let error as PostgresError where error.isUniqueViolation && error.table == "idempotency_keys" {
+      if let key, let answer = try await replay(key, site, context) { return answer }
+      throw error
+    }
+  }
+
+  private static func replay(_ key: IdempotencyKey, _ site: Int64, _ context: APIContext) async throws -> HTTPResponse?
+  {
+    guard let (status, text) = try await key.earlier(context.services.pool), let id = Int64(text) else { return nil }
+    let webhooks = context.services.webhooks
+    let answer = json(
+      try await webhooks.endpoint(id, site: site),
+      secret: try await webhooks.secret(of: id, site: site)
+    )
+    return IdempotencyKey.replay(Envelope.text(answer), status: status)
   }
 
   private static func update(_ context: APIContext) async throws -> HTTPResponse {

@@ -133,7 +133,8 @@ struct DeliverySession: Sendable {
         let warning = "The adapter was replaced by another version after a request was accepted; nothing was sent again"
         let published = journal.current.published
         guard published.count < variant.parts else {
-          return withSegments(DeliveryEnd(.sent, remoteID: accepted.remoteID, url: accepted.remoteURL, warnings: [warning]))
+          let (id, url) = (accepted.remoteID, accepted.remoteURL)
+          return withSegments(DeliveryEnd(.sent, remoteID: id, url: url, warnings: [warning]))
         }
         let problem = DeliveryProblem(kind: "versionReplaced", retry: .userFix, message: warning)
         return withSegments(DeliveryEnd(.partial, remoteID: published.first?.remoteID, problem: problem))

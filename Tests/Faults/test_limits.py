@@ -88,7 +88,8 @@ def test_nothing_is_asked_in_a_closed_window(system):
     assert (hold["extent"], hold["connectionId"], hold["reason"]) == ("connection", connections[0], "rateLimited")
     shown = limits(host, connections[0])
     assert shown["holds"] == [hold]
-    assert host.explain(first)["holds"] == [hold]
+    story = {entry["kind"]: entry["until"] for entry in host.explain(first)["holds"]}
+    assert story["blocked"] == hold["until"]
     second = host.dispatch(host.write("Behind it"), connections[:1])["deliveries"][0]["id"]
     other = host.dispatch(host.write("Somebody else"), connections[1:2])["deliveries"][0]["id"]
     assert host.ended(other)["state"] == "sent"

@@ -217,8 +217,9 @@ final class Exchange: BodySource {
     try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         let (result, mustResume) = state.withLock { state -> (Result<[UInt8]?, any Error>?, Bool) in
-          if state.isReaderCanceled { return (.failure(CancellationError()), false) }
+          // The end of a connection cancels its handler too; what ended it says more.
           if let failure = state.bodyFailure { return (.failure(failure), false) }
+          if state.isReaderCanceled { return (.failure(CancellationError()), false) }
           if !state.upload.bytes.isEmpty {
             let mustResume = state.isSuspended && !state.isBodyComplete
             if mustResume { release(&state) }

@@ -4,7 +4,7 @@ import os
 import time
 
 import pytest
-from rostrum import Host, Sandbox, eventually
+from rostrum import Host, Sandbox
 
 LONG = os.environ.get("ROSTRUM_LONG") == "1"
 # The acceptance numbers are 10,000 over 500; the short form keeps their shape.

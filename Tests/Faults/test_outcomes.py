@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from rostrum import Host, Refused, Sandbox, eventually
+from rostrum import Host, Refused, Sandbox
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bundles import EXAMPLE, command
-from rostrum import Host, Refused, Sandbox, binaries, eventually
+from rostrum import ROOT, Host, Refused, Sandbox, binaries, eventually
 
 ORIGIN = "https://api.microblog.example"
 

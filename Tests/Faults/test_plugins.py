@@ -6,7 +6,6 @@ The short form runs in `make test`; ROSTRUM_LONG=1 (`make soak`) runs the long o
 import http.client
 import json
 import os
-import shutil
 import signal
 import statistics
 import struct

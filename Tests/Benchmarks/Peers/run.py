@@ -245,7 +245,7 @@ class Web:
         port = free_port()
         (folder / "conf").write_text(
             "daemon off; worker_processes 2; error_log stderr crit; pid nginx.pid; events { worker_connections 1024; }\n"
-            f"http {{ access_log off; keepalive_requests 1000000;\n"
+            "http { access_log off; keepalive_requests 1000000;\n"
             + "".join(
                 f"{kind}_temp_path {folder}/{kind}; "
                 for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -153,13 +153,16 @@ package struct HoldStore: Sendable {
     FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()
     """
 
-  /// A delivery that was due gets the row of a commit that may have happened: from then on all rules for an unknown outcome
-  /// hold for it. What a host has claimed is taken away from it, so that no attempt goes on that does not know the row.
+  /// A delivery whose time has come gets the row of a commit that may have happened: from then on all rules for an unknown
+  /// outcome hold for it. What a host has claimed is taken away from it, so that no attempt goes on that does not know the
+  /// row.
+  ///
+  /// A job that waits may be due later than its delivery was: hosts put off what they claim while nothing may be sent.
   private static func doubt(since: Date, in tx: Transaction) async throws {
     try await tx.execute(
       """
       WITH w AS (
-        SELECT d.job_id, d.due_at FROM due d WHERE d.due_at <= clock_timestamp()
+        SELECT d.job_id, d.due_at FROM due d
         UNION ALL SELECT r.job_id, r.due_at FROM ready r
         UNION ALL SELECT p.job_id, p.due_at FROM parked p
         UNION ALL SELECT l.job_id, l.due_at FROM leases l
@@ -171,9 +174,9 @@ package struct HoldStore: Sendable {
           WHERE e.delivery_id = v.id AND e.run = v.run AND e.step = \(EffectRecord.lostStep)), 0),
         v.site_id, gen_random_uuid(), \(EffectRecord.lostStep), 'commit', '', 'started', 0,
         '00000000-0000-0000-0000-000000000000'::uuid,
-        least(clock_timestamp(), greatest(w.due_at, \(since) - interval '5 minutes'))
+        least(clock_timestamp(), greatest(least(w.due_at, v.scheduled_for), \(since) - interval '5 minutes'))
       FROM w JOIN deliveries v ON v.id = w.job_id
-      WHERE v.ended_as IS NULL AND NOT EXISTS (
+      WHERE v.ended_as IS NULL AND least(w.due_at, v.scheduled_for) <= clock_timestamp() AND NOT EXISTS (
         SELECT FROM delivery_effects e WHERE e.delivery_id = v.id AND \(fragment: OpenCommit.condition))
       """
     )

@@ -131,6 +131,24 @@ import Testing
     }
   }
 
+  /// While the server is replaced hosts claim and put off; what they lost may be of just these deliveries.
+  @Test func whatWasPutOffIsInDoubtAlthoughItWaits() async throws {
+    try await PublishingFixture.run(Self.lookUp) { fixture in
+      let id = try await fixture.dispatch()
+      let job = try #require(try await fixture.claim())
+      try await fixture.settle(job, .snoozed(for: .seconds(60)))
+      try await fixture.pool.execute("UPDATE due SET due_at = clock_timestamp() + interval '1 minute'")
+      let later = try await fixture.dispatch("later", scheduledFor: Date(timeIntervalSinceNow: 3_600))
+      #expect(try await fixture.count("SELECT count(*) FROM due WHERE due_at > clock_timestamp()") == 2)
+      _ = try await hold(fixture)
+      let doubted = try await fixture.count(
+        "SELECT coalesce(sum(delivery_id), 0)::bigint FROM delivery_effects WHERE started_at < clock_timestamp()"
+      )
+      #expect(doubted == Int(id))
+      #expect(try await fixture.delivery(later).state == .pending)
+    }
+  }
+
   // MARK: The gate
 
   @Test func onlyTheExaminedServerMaySend() async throws {

@@ -33,7 +33,7 @@ sanitize: packages ## The Swift tests under the thread and address sanitizers, l
 soak: release ## All long forms: faults, tutorial, fuzzing, models
 	@.ci/test --long
 
-evidence: packages ## The kill matrix; writes its table to docs/evidence
+evidence: packages ## The kill matrix and the network matrix; writes their tables to docs/evidence
 	@.ci/test --evidence
 
 bench: release ## One JSON object a line; ratios inside one run

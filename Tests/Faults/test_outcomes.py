@@ -56,28 +56,6 @@ def commits(host, delivery):
     return [step for step in steps if step["class"] == "commit"]
 
 
-LOST = [
-    ("reset before the commit", "resetBeforeCommit"),
-    ("reset after the commit", "resetAfterCommit"),
-    ("commit two seconds after a reset", {"kind": "commitAfterReset", "afterMs": 2000}),
-    ("server error before the commit", {"kind": "status", "code": 503, "when": "beforeCommit"}),
-    ("server error after the commit", {"kind": "status", "code": 500, "when": "afterCommit"}),
-    ("truncated answer", "truncateBody"),
-]
-
-
-@pytest.mark.parametrize("name,action", LOST, ids=[name for name, _ in LOST])
-def test_a_lost_answer_never_publishes_twice(system, accounts, name, action):
-    sandbox, host = system
-    account, connection = accounts.x()
-    sandbox.faults({"match": {"account": account, "method": "POST", "path": "/2/tweets"}, "action": action})
-    delivery = send(host, connection, f"Lost: {name}")
-    row = host.ended(delivery, 90)
-    assert row["state"] == "sent", host.explain(delivery)
-    entries = published(sandbox, account)
-    assert [entry["url"] for entry in entries] == [row["url"]]
-
-
 def test_a_slow_timeline_does_not_hide_a_post(system, accounts):
     sandbox, host = system
     account, connection = accounts.x()

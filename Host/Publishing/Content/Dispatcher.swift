@@ -241,6 +241,7 @@ package struct Dispatcher: Sendable {
   }
 
   private static func warnings(_ options: RawJSON) -> [String] {
+    // The request's reader has refused values of another kind.
     guard let asked = try? options.object().optionalBool("requestAiAssets"), asked else { return [] }
     return ["No AI provider is set up; the texts are sent as written"]
   }

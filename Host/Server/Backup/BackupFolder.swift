@@ -38,6 +38,7 @@ struct BackupFolder: Sendable {
   ///
   /// - Throws: ``StartError`` when the folder is no finished back-up of a known form.
   func read() throws -> Document {
+    // What is no JSON is no back-up, which the error says.
     guard let data = FileManager.default.contents(atPath: document),
       let members = try? JSONValue.parse([UInt8](data)).objectValue
     else { throw StartError("\(path) is no back-up: \(document) is missing or can not be read") }

@@ -42,6 +42,7 @@ struct PluginDevAdapter: Sendable {
     } else {
       launch = AdapterLaunch(executable: program, environment: environment)
     }
+    // The manifest was checked: a member of another kind was refused.
     readPaths = (try? manifest.document.object().optionalObject("runtime")?.strings("readPaths")) ?? []
     cases = try Self.cases(directory: directory, chosen: invocation.option("cases"))
   }
@@ -97,6 +98,7 @@ struct PluginDevAdapter: Sendable {
 
   /// The folder of the running program.
   static var ownFolder: String {
+    // Without `/proc` nothing is found beside the program, and the search for it says so.
     let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/"
     return parent(of: path)
   }

@@ -68,14 +68,12 @@ final class MarkKeeper: Service {
       state.withLock { $0.failures = 0 }
     } catch {
       let (session, failures) = state.withLock { state in
-        defer {
-          state.session = nil
-          state.failures += 1
-        }
+        defer { state.session = nil }
+        state.failures += 1
         return (state.session, state.failures)
       }
       await session?.close()
-      // A database that is away is reported by everybody who uses it.
+      // A database that is away is reported by everybody who uses it; ten seconds of it are worth a word of our own.
       if failures % 50 == 0 {
         logger.error("The database can not be examined, so nothing is sent", ["error": .error(error)])
       }

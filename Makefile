@@ -4,7 +4,7 @@ PYTHON_ENV := .build/python
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 RELEASE_FLAGS := -c release $(SWIFT_FLAGS)
 
-.PHONY: demo test build release packages lint sanitize soak evidence bench bench-peers coverage clean help
+.PHONY: demo test build release packages lint sanitize soak evidence bench bench-long bench-peers coverage clean help
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ evidence: packages ## The kill matrix and the network matrix; writes their table
 
 bench: release ## One JSON object a line; ratios inside one run
 	@.ci/bench
+
+bench-long: release ## The lines of the benchmarks that take hours; they print their length
+	@.ci/bench pinned bloat
 
 bench-peers: ## The queue and the HTTP server beside others, in turns
 	@.ci/bench-peers

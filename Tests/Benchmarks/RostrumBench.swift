@@ -17,6 +17,11 @@ enum RostrumBench {
     rostrum-bench future --database URL --rows N
     rostrum-bench fairness --database URL --seconds N
     rostrum-bench groups --database URL --jobs N
+    rostrum-bench pinned --database URL --rate N --seconds N --before N --after N
+    rostrum-bench bloat --database URL --seconds N
+    rostrum-bench idle --database URL
+    rostrum-bench notify --database URL --seconds N
+    rostrum-bench fanout --database URL --rounds N
     rostrum-bench plugin --manifest FILE --executable FILE --calls N --depth N
     rostrum-bench jail --launcher FILE --manifest FILE --executable FILE --calls N --starts N
     rostrum-bench fleet --launcher FILE --manifest FILE --executable FILE --count N
@@ -53,6 +58,20 @@ enum RostrumBench {
       show(["p50": .double(report.latencyP50), "p99": .double(report.latencyP99)])
     case "insert", "future", "fairness", "groups":
       try await goal(command, GoalBench(database: try Configuration(url: options.text("database"))), options)
+    case "pinned", "bloat":
+      try await steady(command, SteadyBench(database: try Configuration(url: options.text("database"))), options)
+    case "idle":
+      try await NotifyBench(database: try Configuration(url: options.text("database"))).hold()
+    case "notify":
+      let bench = NotifyBench(database: try Configuration(url: options.text("database")))
+      let report = try await bench.insert(seconds: options.number("seconds"))
+      show(["insertsPerSecond": .double(report.insertsPerSecond), "seconds": .double(report.seconds)])
+    case "fanout":
+      let bench = NotifyBench(database: try Configuration(url: options.text("database")))
+      let report = try await bench.fanOut(rounds: options.number("rounds"))
+      show([
+        "firstP50": .double(report.firstP50), "lastP50": .double(report.lastP50), "lastP99": .double(report.lastP99),
+      ])
     case "plugin":
       let bench = try PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
       let report = try await bench.run(calls: options.number("calls"), depth: options.number("depth"))
@@ -119,6 +138,40 @@ enum RostrumBench {
     default:
       let (commit, pause, cancel) = try await bench.groups(jobs: options.number("jobs"))
       show(["commit": .double(commit), "pause": .double(pause), "cancel": .double(cancel)])
+    }
+  }
+
+  private static func steady(_ command: String, _ bench: SteadyBench, _ options: BenchOptions) async throws {
+    let seconds = try options.number("seconds")
+    if command == "pinned" {
+      let report = try await bench.pinned(
+        rate: options.number("rate"),
+        seconds: seconds,
+        before: options.number("before"),
+        after: options.number("after")
+      )
+      show([
+        "beforeP50": .double(report.beforeP50), "beforeP99": .double(report.beforeP99),
+        "pinnedP50": .double(report.pinnedP50), "pinnedP99": .double(report.pinnedP99),
+        "endP99": .double(report.endP99), "rate": .double(report.rate), "backlog": .int(Int64(report.backlog)),
+        "deadBefore": .int(Int64(report.deadBefore)), "deadPinned": .int(Int64(report.deadPinned)),
+        "latencyBack": report.latencyBack.map { .double($0) } ?? .null,
+        "deadBack": report.deadBack.map { .double($0) } ?? .null,
+      ])
+    } else {
+      let report = try await bench.bloat(seconds: seconds)
+      show([
+        "jobs": .int(Int64(report.jobs)), "rate": .int(Int64(report.rate)), "firstP99": .double(report.firstP99),
+        "lastP99": .double(report.lastP99),
+        "tables": .array(
+          SteadyBench.tables.map { table in
+            [
+              "name": .string(table), "smallest": .int(report.smallest[table] ?? 0),
+              "largest": .int(report.largest[table] ?? 0),
+            ]
+          }
+        ),
+      ])
     }
   }
 

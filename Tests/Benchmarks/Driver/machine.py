@@ -138,12 +138,13 @@ class Database:
     def number(self, statement):
         return float(self.query(statement)[0][0])
 
-    def pgbench(self, script, clients=1, transactions=100, **variables):
+    def pgbench(self, script, clients=1, transactions=100, seconds=None, **variables):
         """Transactions a second."""
+        length = ["-t", str(transactions)] if seconds is None else ["-T", str(seconds)]
         program = f"/usr/lib/postgresql/{self.server}/bin/pgbench"
         defines = [word for name, value in variables.items() for word in ("-D", f"{name}={value}")]
         done = subprocess.run(
-            [program, *self.place, "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-t", str(transactions)]
+            [program, *self.place, "-n", "-M", "prepared", "-c", str(clients), "-j", "1", *length]
             + [*defines, "-f", "/dev/stdin", self.database],
             input=script,
             capture_output=True,
@@ -154,10 +155,10 @@ class Database:
         line = next(l for l in done.stdout.splitlines() if l.startswith("tps = "))
         return float(line.split()[2])
 
-    def commit_floor(self):
+    def commit_floor(self, seconds=None):
         """Milliseconds of one small durable commit at this moment."""
         self.query("CREATE TABLE IF NOT EXISTS bench_floor (id bigint GENERATED ALWAYS AS IDENTITY, text text)")
-        rate = self.pgbench("INSERT INTO bench_floor (text) VALUES (repeat('x', 200));", transactions=300)
+        rate = self.pgbench("INSERT INTO bench_floor (text) VALUES (repeat('x', 200));", transactions=300, seconds=seconds)
         self.query("TRUNCATE bench_floor")
         return 1_000 / rate
 

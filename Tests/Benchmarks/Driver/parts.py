@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from machine import Database, Line, Meter, tries
+from machine import Database, Line, Meter, percentile, tries
 
 ROOT = Path(__file__).resolve().parents[3]
 BATCH = 64
@@ -49,19 +50,25 @@ class Parts:
         done = subprocess.run([str(self.binaries / "rostrum-bench"), *words], stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)
 
+    def beside(self, *words):
+        """Starts a command that says one line when it is ready and ends with its input."""
+        process = subprocess.Popen(
+            [str(self.binaries / "rostrum-bench"), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        process.first = process.stdout.readline()
+        if not process.first:
+            raise RuntimeError(f"`{words[0]}` did not start")
+        return process
+
+    def another(self):
+        return Database(*self.place)
+
     def start(self):
         """The private database of a fresh home."""
-        self.cluster = subprocess.Popen(
-            [str(self.binaries / "rostrum-bench"), "cluster"]
-            + ["--home", str(self.home / "data"), "--migrations", str(ROOT / "migrations")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        line = self.cluster.stdout.readline()
-        if not line:
-            raise RuntimeError("the private database did not start")
-        place = json.loads(line)
-        self.database = Database(place["folder"], place["user"], place["database"])
+        self.cluster = self.beside("cluster", "--home", str(self.home / "data"), "--migrations", str(ROOT / "migrations"))
+        place = json.loads(self.cluster.first)
+        self.place = (place["folder"], place["user"], place["database"])
+        self.database = self.another()
         self.database.query(PEER_TABLES)
 
     def close(self):
@@ -149,6 +156,82 @@ class Parts:
             meter.stop()
             line.add(own["commit"], 20, meter.others, whole_pause=own["pause"], whole_cancel=own["cancel"])
         line.show()
+
+    def notify(self, rounds):
+        """Three nodes on one database."""
+        sent = Line("notify", "notifications/s", "the aim", digits=1)
+        wake = Line("fan_out_p99", "ms", "the median of the first of the three")
+        floor = Line("idle_commits", "commits/s", "the same without the nodes", digits=0)
+        for _ in tries(rounds, lambda: [sent, wake, floor]):
+            listener = self.another()
+            listener.query("LISTEN rostrum_queue")
+            meter = Meter().start()
+            own = self.tool("notify", "--database", self.database.url, "--seconds", "10")
+            meter.stop()
+            heard = sum("Asynchronous notification" in row[0] for row in listener.query("SELECT 1"))
+            listener.close()
+            sent.add(heard / own["seconds"], 200, meter.others, inserts_per_second=own["insertsPerSecond"])
+            meter = Meter().start()
+            own = self.tool("fanout", "--database", self.database.url, "--rounds", "100")
+            meter.stop()
+            wake.add(own["lastP99"], own["firstP50"], meter.others, p50=own["lastP50"])
+            meter = Meter().start()
+            pairs = [self.idle_pair(place % 2 == 0) for place in range(8)]
+            meter.stop()
+            ratio = percentile([alone and beside / alone for alone, beside in pairs], 0.5)
+            alone = percentile([pair[0] for pair in pairs], 0.5)
+            floor.add(ratio * alone, alone, meter.others)
+        for line in (sent, wake, floor):
+            line.show()
+
+    def idle_pair(self, alone_first):
+        """Small durable commits a second without the nodes and beside them."""
+        rates = {}
+        for alone in (alone_first, not alone_first):
+            nodes = None if alone else self.beside("idle", "--database", self.database.url)
+            rates[alone] = 1_000 / self.database.commit_floor(seconds=2)
+            if nodes:
+                nodes.stdin.close()
+                nodes.wait(30)
+        return rates[True], rates[False]
+
+    def pinned(self, rounds):
+        """Takes minutes, so it runs once."""
+        seconds = int(os.environ.get("ROSTRUM_BENCH_PINNED", "600"))
+        rate = int(os.environ.get("ROSTRUM_BENCH_RATE", "1000"))
+        print(f"pinned: {rate} jobs/s under a snapshot of {seconds} s", file=sys.stderr)
+        meter = Meter({"database": (self.cluster.pid, True)}).start()
+        words = ["--rate", str(rate), "--seconds", str(seconds), "--before", "90", "--after", "180"]
+        own = self.tool("pinned", "--database", self.database.url, *words)
+        meter.stop()
+        more = {"seconds": seconds, "backlog": own["backlog"], "dead": own["deadPinned"]}
+        lines = (
+            ("pinned_p99", "ms", "the same before the snapshot", own["pinnedP99"], own["beforeP99"]),
+            ("pinned_p99_at_the_end", "ms", "the same before the snapshot", own["endP99"], own["beforeP99"]),
+            ("pinned_rate", "jobs/s", "jobs put in", own["rate"], rate),
+            ("pinned_latency_back", "s", "the aim", own["latencyBack"], 60),
+            ("pinned_dead_back", "s", "the aim", own["deadBack"], 60),
+        )
+        for name, unit, peer, value, other in lines:
+            if value is None:
+                print(f"bench: {name}: not within 180 s", file=sys.stderr)
+                continue
+            line = Line(name, unit, peer)
+            line.add(value, other, meter.others, **more)
+            line.show()
+
+    def bloat(self, rounds):
+        """Takes hours, so it runs once."""
+        seconds = int(os.environ.get("ROSTRUM_BENCH_SOAK", str(6 * 3_600)))
+        print(f"bloat: half load for {seconds} s", file=sys.stderr)
+        meter = Meter({"database": (self.cluster.pid, True)}).start()
+        own = self.tool("bloat", "--database", self.database.url, "--seconds", str(seconds))
+        meter.stop()
+        more = {"seconds": seconds, "rate": own["rate"], "p99_first": own["firstP99"], "p99_last": own["lastP99"]}
+        for table in own["tables"]:
+            line = Line(f"bloat_{table['name']}", "MB", "the smallest after the warm-up")
+            line.add(table["largest"] / 2**20, table["smallest"] / 2**20, meter.others, **more)
+            line.show()
 
     def plugin(self, rounds):
         pipe = self.home / "pipe"

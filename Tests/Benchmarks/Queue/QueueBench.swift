@@ -138,7 +138,7 @@ package struct QueueBench: Sendable {
     }
   }
 
-  func makeQueue(_ pool: Pool, _ recorder: Recorder) -> JobQueue {
+  func makeQueue(_ pool: Pool, _ recorder: any JobRecorder) -> JobQueue {
     var settings = QueueSettings(home: "benchmark")
     settings.slots = slots
     let sending = BatchWriter(database)
@@ -204,7 +204,7 @@ private struct StartOperation: BatchOperation {
 
 private struct RecordingHandler: JobHandler {
   let inner: ClosureHandler
-  let recorder: Recorder
+  let recorder: any JobRecorder
 
   func run(_ job: ClaimedJob) async -> JobOutcome {
     let outcome = await inner.run(job)
@@ -213,8 +213,14 @@ private struct RecordingHandler: JobHandler {
   }
 }
 
+/// Hears when a handler starts and ends.
+protocol JobRecorder: Sendable {
+  func started(_ job: ClaimedJob)
+  func ended()
+}
+
 /// Gathers when jobs were committed and started.
-final class Recorder: Sendable {
+final class Recorder: JobRecorder {
   private struct State {
     var expected: Int
     var ended = 0

@@ -42,11 +42,18 @@ extension JobQueue {
     metrics.update { $0.promoted += answer.moved }
     if answer.runnable > 0 {
       claimWake.raise()
+      if leavesWork(promoted: answer.moved) { notifyWake.raise() }
     } else {
       schedule(slot: answer.nextSlot)
     }
     schedule(due: answer.missed > 0 ? .zero : answer.nextDue, wakes: false)
     return answer
+  }
+
+  /// Whether other nodes must look for what was promoted here. They may have looked before this promotion was committed,
+  /// and what came due by its time was not told to anybody.
+  private func leavesWork(promoted count: Int) -> Bool {
+    state.withLock { count > $0.ledger.request?.count ?? 0 || !$0.heldKinds.isEmpty }
   }
 
   /// Remembers when the next job is due, and wakes the promotion for it unless that is what calls.

@@ -105,6 +105,7 @@ import Testing
       )
     }
     let digests = await fixture.journal.digests
+    try #require(digests.count == 4)
     #expect(digests[1] == digests[3])
     #expect(digests[1] != digests[2])
   }

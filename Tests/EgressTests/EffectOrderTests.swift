@@ -208,7 +208,7 @@ import Testing
         secrets: FixedSecrets(),
         journal: MemoryJournal(),
         media: NoMedia(),
-        deadline: .now + .seconds(30)
+        deadline: .now + .seconds(300)
       )
     }
     var count = 0

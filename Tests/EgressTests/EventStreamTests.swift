@@ -334,7 +334,7 @@ import Testing
         scope: fixture.scope,
         secrets: fixture.secrets,
         journal: MemoryJournal(storedRead: stored),
-        deadline: .now + .seconds(30)
+        deadline: .now + .seconds(300)
       ),
       notify: { _ in }
     )

@@ -120,7 +120,7 @@ struct Fixture: Sendable {
     journal: any EffectJournal = MemoryJournal(),
     secrets: any SecretSource = FixedSecrets(),
     media: any MediaSource = FixedMedia(),
-    deadline: Duration = .seconds(30)
+    deadline: Duration = .seconds(300)
   ) async throws -> HTTPAnswer {
     await egress.perform(
       try RawJSON(text: params),

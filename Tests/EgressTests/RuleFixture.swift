@@ -69,7 +69,7 @@ struct RuleFixture: Sendable {
   func perform(
     _ params: String,
     method: String = "post/publish",
-    deadline: Duration = .seconds(30),
+    deadline: Duration = .seconds(300),
     budget: CallBudget? = nil
   ) async throws -> HTTPAnswer {
     await egress.perform(

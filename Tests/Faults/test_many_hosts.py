@@ -68,6 +68,10 @@ def claimed(host):
     return int(line.split()[1])
 
 
+def counts(cluster, query):
+    return {name: int(count) for name, count in (line.split("|") for line in cluster.execute(query).splitlines())}
+
+
 def test_three_hosts_share_the_work_and_have_one_leader(sandbox, cluster):
     fleet = Fleet(sandbox, cluster.url(), 3, ROSTRUM_SLOTS=4).start()
     try:
@@ -77,11 +81,10 @@ def test_three_hosts_share_the_work_and_have_one_leader(sandbox, cluster):
         due = plan(fleet[0], connections, 90, start, 3)
         check(fleet[1], sandbox, due)
         assert all(claimed(host) > 0 for host in fleet.hosts)
-        # Periodic work ran once, whoever did it.
-        fires = cluster.execute("SELECT name, count(*) FROM periodic_fires GROUP BY 1 ORDER BY 1").splitlines()
-        assert fires and all(line.endswith("|1") for line in fires), fires
-        runs = cluster.execute("SELECT kind, count(*) FROM attempts WHERE kind LIKE 'host.%' GROUP BY 1").splitlines()
-        assert all(line.endswith("|1") for line in runs), runs
+        # Periodic work ran at most once for each multiple of its interval, whoever did it.
+        runs = counts(cluster, "SELECT kind, count(*) FROM attempts WHERE kind LIKE 'host.%' GROUP BY 1")
+        fires = counts(cluster, "SELECT name, count(*) FROM periodic_fires GROUP BY 1")
+        assert fires and all(count <= fires[name] for name, count in runs.items()), (runs, fires)
         assert cluster.execute("SELECT count(*) FROM nodes") == "3"
         marks = eventually(
             lambda: cluster.execute("SELECT count(*) FROM node_marks") == "3", 30, "each home has written its mark"

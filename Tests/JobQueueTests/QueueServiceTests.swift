@@ -98,6 +98,49 @@ import Testing
     }
   }
 
+  /// Two nodes with room for one job each and ten minutes between two looks: without a word from the node that promotes
+  /// both jobs, the other one would not come in time.
+  @Test func anotherNodeIsToldOfJobsThatThisOneHasNoRoomFor() async throws {
+    try await QueueDatabase.with { database in
+      let lanes = [try await database.lane("first"), try await database.lane("second")]
+      let shutdown = Shutdown()
+      let running = Mutex(0)
+      let handler = ClosureHandler { _ in
+        if running.withLock({
+          $0 += 1; return $0
+        }) == 2 {
+          shutdown.request()
+        }
+        // Neither ends before the other one runs.
+        while !shutdown.isRequested { await Task.yield() }
+        return .finished()
+      }
+      let queues = (0..<2).map { number in
+        database.queue(["test": handler]) {
+          $0.home = "node\(number)"
+          $0.slots = 1
+          $0.pollInterval = .seconds(600)
+        }
+      }
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for queue in queues { group.addTask { try await run(queue, until: shutdown) } }
+        let listeners: SQL = """
+          SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'
+          """
+        while try await database.count(listeners) < 2 {}
+        // A heartbeat later each node knows of the other one.
+        while queues.contains(where: { $0.state.withLock(\.peers) == 0 }) { await Task.yield() }
+        _ = try await database.enqueue(
+          lanes.map { NewJob(siteID: 1, laneID: $0, kind: "test", dueAt: Date(timeIntervalSinceNow: 0.1)) }
+        )
+        queues[0].wake()
+        try await group.waitForAll()
+      }
+      #expect(running.withLock { $0 } == 2)
+      #expect(try await database.inconsistencies() == [])
+    }
+  }
+
   @Test func periodicJobsAreFired() async throws {
     try await QueueDatabase.with { database in
       let shutdown = Shutdown()

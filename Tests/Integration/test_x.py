@@ -167,7 +167,7 @@ def test_a_thread_that_stops_says_where_and_goes_on(system, account):
     assert row["state"] == "partial", host.explain(delivery)
     out = entries(sandbox, name)
     assert [entry["text"] for entry in out] == ["1 of 4", "2 of 4"]
-    assert row["segments"] == [{"remoteId": entry["id"], "url": entry["url"]} for entry in out]
+    assert row["segments"] == [{"remoteId": entry["id"], "url": entry["url"], "isRemoved": False} for entry in out]
     assert (row["error"]["kind"], row["error"]["retry"]) == ("notPermitted", "never")
     host.http.post(f"/api/admin/distribution/logs/{delivery}/retry?siteId={host.site}")
     row = host.ended(delivery)

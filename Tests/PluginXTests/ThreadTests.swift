@@ -107,6 +107,18 @@ import plugin_x
     #expect(parent == "999")
   }
 
+  @Test func deletesEachPostByItself() async throws {
+    let host = try await host { step throws(PlatformError) in
+      guard step == "delete" else { return nil }
+      return HTTPAnswer(status: 200, json: RawJSON.object { $0.object("data") { $0.field("deleted", true) } })
+    }
+    for id in ["103", "102", "101"] {
+      let isDeleted = try await host.delete(id, account, job: job).deleted
+      #expect(isDeleted)
+    }
+    #expect(host.requests.map(\.path) == [["id": "103"], ["id": "102"], ["id": "101"]])
+  }
+
   @Test func nothingAnswersToAPostWithoutAnID() async throws {
     let host = try await host { step throws(PlatformError) in
       step == "post-2" ? HTTPAnswer(status: 200, isReplayed: true) : nil

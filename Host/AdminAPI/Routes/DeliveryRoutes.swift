@@ -23,7 +23,10 @@ enum DeliveryRoutes {
     .required(
       "segments",
       .array(
-        .object([.required("remoteId", .string(0...512)), .required("url", .nullable(.string(0...2048)))]),
+        .object([
+          .required("remoteId", .string(0...512)), .required("url", .nullable(.string(0...2048))),
+          .required("isRemoved", .boolean, "Whether it was deleted on the platform since"),
+        ]),
         0...100
       ),
       "The posts of a thread that are out, the first one included; empty for a single post"
@@ -353,7 +356,13 @@ enum DeliveryRoutes {
   private static func segments(_ delivery: Delivery) throws -> JSONValue {
     let stored = try JSONValue.stored(delivery.segments).arrayValue ?? []
     return .array(
-      stored.map { ["remoteId": $0.objectValue?["remoteId"] ?? .null, "url": $0.objectValue?["url"] ?? .null] }
+      stored.map { element in
+        let post = element.objectValue
+        return [
+          "remoteId": post?["remoteId"] ?? .null, "url": post?["url"] ?? .null,
+          "isRemoved": post?["removed"] ?? .bool(false),
+        ]
+      }
     )
   }
 

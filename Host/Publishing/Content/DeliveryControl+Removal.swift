@@ -4,16 +4,22 @@ import PluginManifest
 import Postgres
 
 extension DeliveryControl {
-  /// Asks for a published post to be deleted on its platform; the queue does it, in a run of its own.
+  /// Asks for a published post, or every post of a thread, to be deleted on its platform; the queue does it, in a run of
+  /// its own.
   ///
   /// - Throws: a conflict while the delivery is not out, while the outcome of a request is unknown, or when it was asked
   ///   for before; `invalid` when the platform or its adapter can not delete.
   package func removeFromPlatform(_ id: Int64, site: Int64, user: Int64?) async throws {
     try await pool.transaction(scope: .owner) { tx in
       let ended = try await lock(id, site: site, in: tx)
-      let rows = try await tx.query("SELECT platform, remote_id, removal FROM deliveries WHERE id = \(id)")
-      let (platform, remoteID, removal): (String, String?, String?) =
-        (try rows[0].get("platform"), try rows[0].get("remote_id"), try rows[0].get("removal"))
+      let rows = try await tx.query(
+        """
+        SELECT platform, removal, remote_id IS NOT NULL OR segments IS NOT NULL AS is_known FROM (
+          SELECT d.platform, d.removal, d.remote_id, \(fragment: ThreadParts.posts(of: "d")) AS segments
+          FROM deliveries d WHERE d.id = \(id)) x
+        """
+      )
+      let (platform, removal): (String, String?) = (try rows[0].get("platform"), try rows[0].get("removal"))
       guard ended.state == .sent || ended.state == .partial else {
         throw PublishingError(
           .conflict,
@@ -35,7 +41,7 @@ extension DeliveryControl {
           "It is not known what became of a request of delivery \(id), so nothing is deleted"
         )
       }
-      guard remoteID != nil else {
+      guard try rows[0].get("is_known") else {
         throw PublishingError(.conflict, "no_remote_id", "Nobody told the platform's id of delivery \(id)")
       }
       guard let manifest = plugins.manifest(for: platform), manifest.answers("post/delete") else {
@@ -51,8 +57,9 @@ extension DeliveryControl {
       )
       let answers = try await tx.batch([
         """
-        UPDATE deliveries SET removal = 'asked', removal_error = NULL, run = run + 1, bodies_dropped = false
-        WHERE id = \(id)
+        UPDATE deliveries d SET removal = 'asked', removal_error = NULL, run = run + 1, bodies_dropped = false,
+          removal_run = coalesce(removal_run, run + 1), segments = \(fragment: ThreadParts.posts(of: "d"))
+        WHERE d.id = \(id)
         """,
         Enqueue.jobs([job]),
         """

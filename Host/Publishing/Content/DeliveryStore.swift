@@ -1,4 +1,5 @@
 package import FoundationEssentials
+import JSONText
 package import Postgres
 
 /// A delivery as people see it.
@@ -40,6 +41,15 @@ package struct Delivery: Sendable, Equatable {
   package var removedAt: Date?
   /// Why it could not be deleted, as JSON text.
   package var removalError: String?
+
+  /// How many posts of a thread are known, and how many of them were deleted on the platform.
+  package var removedPosts: (removed: Int, count: Int) {
+    // The host wrote the text itself; of what can not be read nothing is claimed.
+    let posts = try? segments.map { text in
+      try RawJSON(text: text).array().map { try $0.object().optionalBool("removed") ?? false }
+    }
+    return (posts?.count { $0 } ?? 0, posts?.count ?? 0)
+  }
 
   package enum Removal: String, Sendable, CaseIterable {
     case asked

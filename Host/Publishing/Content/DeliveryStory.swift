@@ -21,14 +21,12 @@ package enum DeliveryStory {
       return "Put off\(until).\(why) \(sent)."
     case .sent:
       let place = delivery.url.map { " at \($0)" } ?? ""
-      switch delivery.removal {
-      case .removed: return "Published\(place), and deleted on the platform since. \(sent)."
-      case .asked: return "Published\(place); it is being deleted on the platform. \(sent)."
-      case .failed: return "Published\(place); deleting it on the platform did not work. \(sent)."
-      case nil: break
-      }
+      if let removal = removal(of: delivery) { return "Published\(place)\(removal) \(sent)." }
       return delivery.isByHand ? "Posted by hand\(place). \(sent)." : "Published\(place). \(sent)."
     case .partial:
+      if let removal = removal(of: delivery) {
+        return "Published in part\(delivery.url.map { " at \($0)" } ?? "")\(removal) \(sent)."
+      }
       return "Published in part\(delivery.url.map { " at \($0)" } ?? ""). A retry goes on where it stopped."
     case .failed:
       let instead = delivery.replacedBy.map { " Delivery \($0) goes out instead." } ?? ""
@@ -38,6 +36,19 @@ package enum DeliveryStory {
     case .canceled:
       let instead = delivery.replacedBy.map { " Delivery \($0) goes out instead." } ?? ""
       return "Withdrawn before anything was published.\(instead)"
+    }
+  }
+
+  /// What became of the wish to delete it, as the end of a sentence; nil when nobody had it.
+  private static func removal(of delivery: Delivery) -> String? {
+    switch delivery.removal {
+    case .removed: return ", and deleted on the platform since."
+    case .asked: return "; it is being deleted on the platform."
+    case .failed:
+      let posts = delivery.removedPosts
+      guard posts.removed > 0 else { return "; deleting it on the platform did not work." }
+      return "; \(posts.removed) of its \(posts.count) known posts are deleted on the platform, the rest is not."
+    case nil: return nil
     }
   }
 
@@ -130,7 +141,12 @@ package enum DeliveryStory {
     case .sending: return []
     case .unconfirmed: return [.published, .notPublished, .giveUp]
     case .failed: return delivery.replacedBy == nil ? [.retry, .postedByHand, .divert] : []
-    case .partial: return delivery.removal == nil ? [.retry, .deleteOnPlatform] : []
+    case .partial:
+      switch delivery.removal {
+      case nil: return [.retry, .deleteOnPlatform]
+      case .failed: return [.deleteOnPlatform]
+      case .asked, .removed: return []
+      }
     case .sent:
       let isOut = delivery.removal == nil || delivery.removal == .failed
       return isOut && delivery.remoteID != nil ? [.deleteOnPlatform] : []

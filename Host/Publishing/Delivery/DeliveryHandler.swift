@@ -62,13 +62,16 @@ package struct DeliveryHandler: JobHandler {
     return await heeding(session.watch, of: task, account, outcome)
   }
 
-  /// - Parameter isOwnRun: whether the run knows nothing of the runs before it, and they not of it.
+  /// - Parameters:
+  ///   - deletes: the place of the post that is to be deleted; nil to publish.
+  ///   - watch: of the attempt, where that has several sessions.
   func session(
     _ task: DeliveryTask,
     job: ClaimedJob,
     account: Account,
     current: PluginManifest,
-    isOwnRun: Bool = false
+    deletes: Int? = nil,
+    watch: AttemptWatch? = nil
   ) async throws -> DeliverySession {
     let records = task.hasEffects ? try await tools.store.records(of: task.id) : []
     let stored = task.hasEffects ? try await tools.store.inputs(of: task.id, run: task.run) : nil
@@ -82,18 +85,20 @@ package struct DeliveryHandler: JobHandler {
       site: task.siteID,
       run: task.run,
       attempt: job.attempt,
-      isOwnRun: isOwnRun
+      deletes: deletes
     )
     let inputs = stored == nil ? variant.inputs(pluginVersion: "\(manifest.version)") : nil
+    let watch = watch ?? AttemptWatch(manifest)
     return DeliverySession(
       task: task,
       job: job,
       account: account,
       manifest: manifest,
       startedVersion: stored?.pluginVersion,
+      requestKey: deletes.map { $0 == 0 ? task.runKey : "\(task.runKey)-\($0 + 1)" } ?? task.runKey,
       variant: variant,
       journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, tools: tools),
-      watch: AttemptWatch(manifest),
+      watch: watch,
       tools: tools
     )
   }

@@ -18,7 +18,7 @@ extension DeliverySession {
     let parameters = RawJSON.object { writer in
       writer.field("account", account.json())
       writer.object("job") { writer in
-        writer.field("key", task.runKey)
+        writer.field("key", requestKey)
         writer.field("now", Timestamp.text(variant.startedAt))
         writer.field("seed", variant.seedText)
       }
@@ -26,7 +26,7 @@ extension DeliverySession {
     }
     let end: RemovalEnd
     do {
-      let answer = try await call(DeletePostRequest.method, parameters: parameters, job: "\(task.id).\(task.run)")
+      let answer = try await call(DeletePostRequest.method, parameters: parameters, job: "\(task.id).\(requestKey)")
       end = Self.removalEnd(answer)
     } catch {
       end = .failed(PluginResult.problem(error))

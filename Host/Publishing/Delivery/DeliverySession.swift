@@ -17,6 +17,8 @@ struct DeliverySession: Sendable {
   let manifest: PluginManifest
   /// The plugin version that the run was started with; nil for a run that starts now.
   let startedVersion: String?
+  /// What keys of our own are made of: another one for each post that is deleted.
+  let requestKey: String
   let variant: RunVariant
   let journal: DeliveryJournal
   /// What the answers say beside their content.
@@ -238,7 +240,7 @@ struct DeliverySession: Sendable {
           site: task.siteID,
           connection: task.connectionID,
           pluginID: manifest.id,
-          requestKey: task.runKey,
+          requestKey: requestKey,
           accountOrigin: account.origin,
           accountEndpoint: account.endpoint
         ),
@@ -290,7 +292,7 @@ struct DeliverySession: Sendable {
     RawJSON.object(capacity: 1024) { writer in
       writer.field("account", account.json())
       writer.object("job") { writer in
-        writer.field("key", task.runKey)
+        writer.field("key", requestKey)
         writer.field("now", Timestamp.text(variant.startedAt))
         writer.field("seed", variant.seedText)
       }

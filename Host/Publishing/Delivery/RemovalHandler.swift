@@ -11,7 +11,8 @@ import Vault
 /// Deletes published posts on their platforms: the queue's handler for jobs of kind ``kind``.
 ///
 /// Deleting is a run of its own in the journal of its delivery. It may be repeated: a post that is gone already counts
-/// as deleted, so a request without a known outcome is simply made again.
+/// as deleted, so a request without a known outcome is simply made again. A thread is deleted post by post, each with
+/// steps of its own in the journal of the run.
 package struct RemovalHandler: JobHandler {
   package static let kind = "removal"
 
@@ -32,7 +33,8 @@ package struct RemovalHandler: JobHandler {
   }
 
   private func attempt(_ job: ClaimedJob) async throws -> JobOutcome {
-    guard let (task, remoteID) = try await tools.store.removal(of: job.id) else { return .finished() }
+    guard let removal = try await tools.store.removal(of: job.id) else { return .finished() }
+    let task = removal.task
     guard let manifest = tools.plugins.manifest(for: task.platform), manifest.answers("post/delete") else {
       return end(DeliveryProblem(kind: "quarantined", retry: .upgrade, message: "No adapter can delete it"), of: job)
     }
@@ -49,27 +51,83 @@ package struct RemovalHandler: JobHandler {
     }
     // What an earlier attempt left without an outcome is made again.
     try await tools.store.closeForRepeat(job.id, run: task.run)
-    let session = try await deliveries.session(task, job: job, account: account, current: manifest, isOwnRun: true)
-    switch try await session.remove(remoteID) {
-    case .removed: return end(nil, of: job)
-    case .refused: return .refused
-    case .databaseLost: return .unknown(checkAfter: .seconds(1), error: "database")
-    case .failed(let problem): return again(problem, of: job)
+    var tally = RemovalTally(removal)
+    let watch = AttemptWatch(manifest)
+    // The newest first: what is left of a thread when it goes wrong still reads from its beginning.
+    for (place, post) in removal.posts.enumerated().reversed() where !post.isRemoved {
+      let session = try await deliveries.session(
+        task,
+        job: job,
+        account: account,
+        current: manifest,
+        deletes: place,
+        watch: watch
+      )
+      switch try await session.remove(post.remoteID) {
+      case .removed: tally.removed.append(post.remoteID)
+      case .refused: return .refused
+      case .databaseLost: return .unknown(checkAfter: .seconds(1), error: "database")
+      case .failed(let problem):
+        // The platform's refusal of one post says nothing about the others.
+        guard problem.retry == .never || problem.retry == .userFix else { return again(problem, of: job, tally) }
+        tally.problem = tally.problem ?? problem
+      }
     }
+    return end(tally.end(), of: job, tally)
   }
 
-  private func again(_ problem: DeliveryProblem, of job: ClaimedJob) -> JobOutcome {
+  private func again(_ problem: DeliveryProblem, of job: ClaimedJob, _ tally: RemovalTally? = nil) -> JobOutcome {
+    func giveUp() -> JobOutcome { end(tally.map { $0.told(problem) } ?? problem, of: job, tally) }
     switch problem.retry {
-    case .never, .userFix, .upgrade, .reauth: return end(problem, of: job)
+    case .never, .userFix, .upgrade, .reauth: return giveUp()
     case .after: return .snoozed(for: .seconds(max(problem.retryAfter ?? 60, 1)))
     case .retry, .reconcile:
-      if job.isLastAttempt { return end(problem, of: job) }
+      if job.isLastAttempt { return giveUp() }
       return .retry(after: problem.retryAfter.map { .seconds($0) }, error: problem.kind)
     }
   }
 
-  private func end(_ problem: DeliveryProblem?, of job: ClaimedJob) -> JobOutcome {
-    .finished(with: EndRemoval(lease: job.lease, problem: problem))
+  private func end(_ problem: DeliveryProblem?, of job: ClaimedJob, _ tally: RemovalTally? = nil) -> JobOutcome {
+    .finished(with: EndRemoval(lease: job.lease, problem: problem, removed: tally?.removed ?? []))
+  }
+}
+
+/// How far the deletion of a delivery's posts is.
+private struct RemovalTally {
+  private let posts: Int
+  private let before: Int
+  private let unknown: Int
+  /// The ids of the posts that are gone now.
+  var removed: [String] = []
+  /// What the platform said of the first post that it did not delete.
+  var problem: DeliveryProblem?
+
+  init(_ removal: JournalStore.Removal) {
+    posts = removal.posts.count + removal.unknown
+    before = removal.posts.count { $0.isRemoved }
+    unknown = removal.unknown
+  }
+
+  /// Why not everything is gone; nil when it is.
+  func end() -> DeliveryProblem? {
+    if let problem { return told(problem) }
+    guard unknown > 0 else { return nil }
+    return told(
+      DeliveryProblem(
+        kind: "notFound",
+        retry: .userFix,
+        message: "The platform's id of \(unknown == 1 ? "one post is" : "\(unknown) posts is") not known",
+        userMessage: "Delete what is left of the thread on the platform."
+      )
+    )
+  }
+
+  /// The problem, with the part of a thread that is gone in its words.
+  func told(_ problem: DeliveryProblem) -> DeliveryProblem {
+    guard posts > 1 else { return problem }
+    var problem = problem
+    problem.message = "\(before + removed.count) of \(posts) posts of the thread are deleted. \(problem.message)"
+    return problem
   }
 }
 
@@ -79,28 +137,35 @@ struct EndRemoval: BatchOperation {
   static let rank = 31
 
   var lease: Lease
-  /// Why it was not; nil when it is gone.
+  /// Why it was not, or not wholly; nil when it is gone.
   var problem: DeliveryProblem?
+  /// The platform's ids of the posts that are gone.
+  var removed: [String] = []
 
   typealias Output = Void
 
   static func statement(for operations: [EndRemoval]) -> SQL {
     """
     WITH i AS (
-      SELECT * FROM unnest(\(operations.map(\.lease.jobID)), \(operations.map { $0.problem?.json().text }))
-        AS t(job_id, error)
+      SELECT * FROM unnest(\(operations.map(\.lease.jobID)), \(operations.map { $0.problem?.json().text }),
+        \(operations.map { RawJSON.array($0.removed) { writer, id in writer.string(id) }.text })) AS t(job_id, error, gone)
     ),
     \(fragment: LeaseGuard.held(operations.map(\.lease))),
     u AS (
       UPDATE deliveries d SET removal = CASE WHEN i.error IS NULL THEN 'removed' ELSE 'failed' END,
-        removed_at = CASE WHEN i.error IS NULL THEN clock_timestamp() END, removal_error = i.error::jsonb
+        removed_at = CASE WHEN i.error IS NULL THEN clock_timestamp() END, removal_error = i.error::jsonb,
+        segments = (
+          SELECT jsonb_agg(CASE WHEN i.gone::jsonb ? (s.post->>'remoteId') THEN s.post || '{"removed": true}' ELSE s.post END
+            ORDER BY s.place)
+          FROM jsonb_array_elements(d.segments) WITH ORDINALITY AS s(post, place))
       FROM i JOIN g USING (job_id) WHERE d.id = i.job_id AND d.removal = 'asked'
-      RETURNING d.id, d.site_id, d.distribution_id, d.connection_id, d.platform, d.ended_as, d.removal, d.removal_error
+      RETURNING d.id, d.site_id, d.distribution_id, d.connection_id, d.platform, d.ended_as, d.removal, d.removal_error,
+        d.segments
     )
     INSERT INTO outbox (site_id, kind, subject_id, data)
     SELECT site_id, CASE removal WHEN 'removed' THEN 'delivery.removed' ELSE 'delivery.removalFailed' END, id,
       jsonb_strip_nulls(jsonb_build_object('id', id, 'distributionId', distribution_id, 'connectionId', connection_id,
-        'platform', platform, 'state', ended_as, 'removal', removal, 'error', removal_error))
+        'platform', platform, 'state', ended_as, 'removal', removal, 'segments', segments, 'error', removal_error))
     FROM u
     """
   }

@@ -33,18 +33,6 @@ final class DeliveryJournal: EffectJournal {
     var lookupSentAt: Date?
   }
 
-  /// Whose attempt this is.
-  struct Owner: Sendable {
-    let lease: Lease
-    let site: Int64
-    let run: Int
-    let attempt: Int
-    /// Whether accepted steps of other runs mean nothing here, such as when what they published is deleted.
-    var isOwnRun = false
-
-    var delivery: Int64 { lease.jobID }
-  }
-
   /// The largest answer of a read that is kept for a replay.
   private static let keptReadLimit = 64 * 1024
   /// A started row whose COMMIT answer was lost is asked for and written again this often.
@@ -94,6 +82,7 @@ final class DeliveryJournal: EffectJournal {
   // MARK: Reads
 
   func replayRead(step: String, digest: String) async -> StoredAnswer? {
+    let step = owner.scoped(step)
     let text = state.withLock { state -> String? in
       guard !state.onlyLooks, let record = state.keptReads[step], record.digest == digest else { return nil }
       // Once only: a plugin that polls under one step gets the kept answer first and the world afterwards.
@@ -108,7 +97,7 @@ final class DeliveryJournal: EffectJournal {
       if record.isLookup, (200..<300).contains(record.status) {
         state.lookupSentAt = max(state.lookupSentAt ?? record.sentAt, record.sentAt)
       }
-      if !state.onlyLooks, record.answer.count <= Self.keptReadLimit { state.reads[record.step] = record }
+      if !state.onlyLooks, record.answer.count <= Self.keptReadLimit { state.reads[owner.scoped(record.step)] = record }
       for capture in record.captures { state.captures[capture.handle] = capture }
     }
   }
@@ -117,13 +106,14 @@ final class DeliveryJournal: EffectJournal {
 
   func captured(_ handle: CaptureHandle) async throws -> CapturedValue? {
     if let known = state.withLock({ $0.captures[handle] }) { return known }
-    guard let (row, place) = try await tools.store.capture(handle, of: owner.delivery),
+    let stored = CaptureHandle(step: owner.scoped(handle.step), name: handle.name)
+    guard let (row, place) = try await tools.store.capture(stored, of: owner.delivery),
       let kind = CaptureClause.Kind(rawValue: row.kind)
     else { return nil }
     let value = try await tools.accounts.vault.open(
       stored: row.sealed,
       keyID: row.keyID,
-      for: place.context(handle, kind: row.kind)
+      for: place.context(stored, kind: row.kind)
     )
     let captured = CapturedValue(handle: handle, kind: kind, value: value)
     state.withLock { $0.captures[handle] = captured }
@@ -132,7 +122,11 @@ final class DeliveryJournal: EffectJournal {
 
   private func rows(_ captures: [CapturedValue], attempt: Int, _ sealer: Sealer) throws -> [CaptureRow] {
     let place = CapturePlace(site: owner.site, delivery: owner.delivery, run: owner.run, attempt: attempt)
-    return try captures.map { try CaptureRow($0, place: place, sealer: sealer) }
+    return try captures.map { capture in
+      let handle = CaptureHandle(step: owner.scoped(capture.handle.step), name: capture.handle.name)
+      let scoped = CapturedValue(handle: handle, kind: capture.kind, value: capture.value)
+      return try CaptureRow(scoped, place: place, sealer: sealer)
+    }
   }
 
   // MARK: Prepares and commits
@@ -144,7 +138,7 @@ final class DeliveryJournal: EffectJournal {
     }
     let decision = state.withLock { state -> ReplayDecision in
       let rule = EffectRule(intent.rule, effectClass: intent.effectClass)
-      let decision = state.journal.decide(rule: rule, step: intent.step, digest: intent.digest, at: now)
+      let decision = state.journal.decide(rule: rule, step: owner.scoped(intent.step), digest: intent.digest, at: now)
       // Noted before the row is durable, so that the attempt knows of every request that may leave.
       if case .send(let key) = decision { state.journal.started(record(intent, key: key, at: now)) }
       // An upload that may have arrived is not repeated either, but there is nothing public to look for.
@@ -339,47 +333,19 @@ final class DeliveryJournal: EffectJournal {
     state.withLock { $0.journal.withdrawn(record.key) }
   }
 
-  /// What a plugin is answered for a commit whose own answer never said that it happened, or is gone.
-  private static func confirmed(_ record: EffectRecord) -> StoredAnswer {
-    .result(
-      RawJSON.object { writer in
-        writer.field("status", 200)
-        writer.object("headers") { _ in }
-        writer.field("remoteId", record.remoteID)
-      }
-    )
-  }
-
-  private static func stored(_ text: String) -> StoredAnswer? {
-    // The journal holds only text that was valid when it was written; anything else is as good as no answer.
-    (try? RawJSON(text: text)).map { .result($0) }
-  }
-
   private static func state(_ owner: Owner, records: [EffectRecord], inputs: RunInputs?) -> State {
     var kept: [String: EffectRecord] = [:]
-    for record in records where record.effectClass == .read && record.key.run == owner.run {
+    for record in records where record.effectClass == .read && record.key.run == owner.run && owner.knows(record) {
       kept[record.key.step] = record
     }
     return State(
       journal: JournalState(
         run: owner.run,
         claim: owner.lease.fence,
-        records: records.filter { $0.effectClass != .read && (!owner.isOwnRun || $0.key.run == owner.run) }
+        records: records.filter { $0.effectClass != .read && owner.knows($0) }
       ),
       inputs: inputs,
       keptReads: kept
     )
-  }
-
-  private static func text(of reads: [String: ReadRecord]) -> String {
-    RawJSON.array(reads.values.sorted { $0.step < $1.step }) { writer, read in
-      writer.object { writer in
-        writer.field("step", read.step)
-        writer.field("rule", read.rule)
-        writer.field("digest", read.digest)
-        writer.field("status", read.status)
-        writer.field("answer", read.answer.text)
-      }
-    }.text
   }
 }

@@ -1,5 +1,6 @@
 import Egress
 package import FoundationEssentials
+import JSONText
 import JobQueue
 import PluginManifest
 package import Postgres
@@ -156,7 +157,7 @@ package struct JournalStore: Sendable {
           remote_id = CASE WHEN EXISTS (SELECT FROM deliveries t
             WHERE t.lane_id = v.lane_id AND t.remote_id = a.remote_id AND t.id <> v.id)
             THEN v.remote_id ELSE coalesce(a.remote_id, v.remote_id) END,
-          remote_url = coalesce(v.remote_url, a.remote_url)
+          remote_url = coalesce(v.remote_url, a.remote_url), segments = \(fragment: ThreadParts.posts(of: "v"))
         FROM a WHERE v.id = \(delivery) AND v.ended_as = 'unconfirmed' AND NOT EXISTS (
           SELECT FROM delivery_effects e WHERE e.delivery_id = v.id AND \(fragment: OpenCommit.condition))
         RETURNING v.id, v.site_id, v.distribution_id, v.connection_id, v.platform, v.ended_as, v.remote_url
@@ -218,16 +219,46 @@ package struct JournalStore: Sendable {
     )
   }
 
-  /// A delivery whose post is to be deleted on the platform, and the platform's id of it; nil when nobody asks for that.
-  func removal(of delivery: Int64) async throws -> (task: DeliveryTask, remoteID: String)? {
-    try await pool.query(
+  /// A delivery whose posts are to be deleted on the platform.
+  struct Removal: Sendable {
+    struct Post: Sendable {
+      let remoteID: String
+      /// Whether an earlier deletion got it.
+      let isRemoved: Bool
+    }
+
+    let task: DeliveryTask
+    /// Its posts, in the order in which they were published.
+    let posts: [Post]
+    /// Posts of a thread that are out under an id that nobody knows.
+    let unknown: Int
+  }
+
+  /// What is to be deleted of a delivery; nil when nobody asks for that.
+  func removal(of delivery: Int64) async throws -> Removal? {
+    let rows = try await pool.query(
       """
-      SELECT d.job_id, d.site_id, d.asked_id, x.*
-      FROM (SELECT id AS job_id, site_id, remote_id AS asked_id FROM deliveries
-        WHERE id = \(delivery) AND removal = 'asked' AND remote_id IS NOT NULL) d
+      SELECT d.job_id, d.site_id, d.posts, d.published, d.parts, x.*
+      FROM (SELECT d.id AS job_id, d.site_id, \(fragment: ThreadParts.published(of: "d")) AS published,
+          \(fragment: ThreadParts.parts(of: "d")) AS parts,
+          coalesce(d.segments, jsonb_build_array(jsonb_build_object('remoteId', d.remote_id)))::text AS posts
+        FROM deliveries d WHERE d.id = \(delivery) AND d.removal = 'asked') d
       CROSS JOIN LATERAL (\(fragment: DeliveryTask.claimColumns)) x
       """
-    ).first.map { (try DeliveryTask(row: $0), try $0.get("asked_id")) }
+    )
+    guard let row = rows.first else { return nil }
+    let posts = try RawJSON(text: row.get("posts")).array().compactMap { element -> Removal.Post? in
+      let post = try element.object()
+      guard let id = try post.optionalString("remoteId") else { return nil }
+      return Removal.Post(remoteID: id, isRemoved: try post.optionalBool("removed") ?? false)
+    }
+    let isThread = try row.get("parts", as: Int64.self) > 1
+    let published = Int(try row.get("published", as: Int64.self))
+    return Removal(
+      task: try DeliveryTask(row: row),
+      posts: posts,
+      unknown: isThread ? max(0, published - posts.count) : 0
+    )
   }
 
   /// Closes what a run left without an outcome, because the same request is made again whatever became of it.
@@ -274,21 +305,6 @@ enum OpenCommit {
       SELECT FROM delivery_effects n
       WHERE n.delivery_id = e.delivery_id AND n.run = e.run AND n.step = e.step AND n.try > e.try)
     """
-}
-
-/// What SQL knows of the posts of a thread; the same as ``EndPolicy/parts`` against ``JournalState/published``.
-enum ThreadParts {
-  /// A condition: fewer posts are out than the delivery's newest run has.
-  ///
-  /// - Parameter deliveries: the name of the table of deliveries.
-  static func areMissing(of deliveries: StaticString) -> SQL {
-    """
-    greatest(1, (SELECT count(DISTINCT p.step) FROM delivery_effects p
-      WHERE p.delivery_id = \(trusted: deliveries).id AND p.class = 'commit' AND p.outcome = 'accepted'))
-    < coalesce((SELECT 1 + coalesce(jsonb_array_length(n.variant->'segments'), 0) FROM delivery_inputs n
-      WHERE n.delivery_id = \(trusted: deliveries).id ORDER BY n.run DESC LIMIT 1), 1)
-    """
-  }
 }
 
 /// Why nothing may be sent for a delivery any more.

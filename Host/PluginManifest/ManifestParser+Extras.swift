@@ -136,6 +136,11 @@ extension ManifestParser {
     return ManifestLinks(status: status, docs: docs, support: support)
   }
 
+  func postAddresses(_ reader: inout ObjectReader) -> [PostAddress] {
+    reader.strings("postAddresses", atMost: 16, allowed: PostAddress.rule) { PostAddress($0) != nil }
+      .compactMap { PostAddress($0) }
+  }
+
   func configuration(_ reader: inout ObjectReader) -> [ConfigurationName] {
     let allowed = "capital letters, digits and _, at most 60, a letter first, not ROSTRUM_"
     var names: [ConfigurationName] = []

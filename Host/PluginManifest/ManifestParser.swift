@@ -47,6 +47,7 @@ struct ManifestParser {
     let artifacts = artifacts(&reader, executable: executable)
     let runtime = runtime(&reader)
     let (icon, preview, links) = (icon(&reader), preview(&reader), links(&reader))
+    let postAddresses = postAddresses(&reader)
     let (configuration, hashtags, apiVersion) = (configuration(&reader), hashtags(&reader), apiVersion(&reader))
     let methods = methods(&reader, kind: kind)
     let inputs = inputs(&reader)
@@ -80,6 +81,7 @@ struct ManifestParser {
       icon: icon,
       preview: preview,
       links: links,
+      postAddresses: postAddresses,
       configuration: configuration,
       hashtags: hashtags,
       apiVersion: apiVersion,

@@ -37,6 +37,8 @@ package struct PluginManifest: Sendable, Equatable {
   package let icon: Icon?
   package let preview: PreviewLook?
   package let links: ManifestLinks
+  /// The forms of its posts' public addresses; empty where an address does not tell the id.
+  package let postAddresses: [PostAddress]
   /// What the operator sets in the host's environment for this platform.
   package let configuration: [ConfigurationName]
   /// How many hashtags do well on the platform; nil when the author knows no number.

@@ -157,6 +157,7 @@ enum ManifestSample {
       "preview": {"shape": "article", "avatar": "square", "accent": "#112233"},
       "links": {"status": "https://status.example.com", "docs": "https://docs.example.com/api",
                 "support": "https://help.example.com"},
+      "postAddresses": ["https://example.com/{handle}/posts/{id:digits}", "{origin}/p/{id}"],
       "configuration": [{"name": "SAMPLE_CLIENT_ID", "label": "Client ID", "secret": true}],
       "hashtags": {"min": 1, "max": 3},
       "apiVersion": {"name": "v7", "sunset": "2028-02-29"},

@@ -32,9 +32,11 @@ enum ProbeManifest {
     methods: [String] = methods,
     egress: String = egress,
     rateLimits: String = "[]",
+    postAddresses: [String] = [],
     absence: String = "certain",
     settleMilliseconds: Int = 0
   ) -> String {
+    let addresses = postAddresses.map { "\"\($0)\"" }.joined(separator: ",")
     let list = methods.map { "\"\($0)\"" }.joined(separator: ",")
     return """
       {"schema": "rostrum-plugin/1", "id": "probe", "name": "Probe", "aliases": ["test"], "kind": "platform",
@@ -42,7 +44,7 @@ enum ProbeManifest {
        "protocol": {"min": "1.0", "max": "1.0"}, "executable": "plugin-probe", "methods": [\(list)], "input": [],
        "secrets": {"token": {"label": "Token", "source": "entered"}}, "account": {"fields": []},
        "egress": \(egress), "reconcile": {"absence": "\(absence)", "settleMs": \(settleMilliseconds)},
-       "rateLimits": \(rateLimits),
+       "rateLimits": \(rateLimits), "postAddresses": [\(addresses)],
        "limits": {"inFlight": 64, "memoryMiB": 96, "startMs": 30000, "callMs": 60000}}
       """
   }

@@ -20,6 +20,11 @@ package enum EventCatalogue {
       about: "A post was accepted for publishing",
       members: ["id", "postId", "deliveries"]
     ),
+    Kind(
+      name: "distribution.ended",
+      about: "Nothing of a distribution is on its way any more; one that is reopened ends again",
+      members: ["id", "postId", "deliveries", "states", "createdAt", "endedAt", "durationMs"]
+    ),
     Kind(name: "delivery.sent", about: "A post is public at an account", members: delivery),
     Kind(name: "delivery.partial", about: "A part of a post is public, the rest is not", members: delivery),
     Kind(name: "delivery.failed", about: "A delivery ended without being published", members: delivery),

@@ -94,6 +94,22 @@ def test_three_hosts_share_the_work_and_have_one_leader(sandbox, cluster):
         fleet.close()
 
 
+def test_a_distribution_ends_once_whichever_hosts_end_it(sandbox, cluster):
+    fleet = Fleet(sandbox, cluster.url(), 3, ROSTRUM_SLOTS=4).start()
+    try:
+        connections = connect(fleet[0], sandbox, 24)
+        start = time.time() + 5
+        made = [fleet[n % 3].dispatch(fleet[0].write(f"For all {n}"), connections, at=start) for n in range(6)]
+        fleet[1].wait_for_ends(120)
+        assert all(claimed(host) > 0 for host in fleet.hosts)
+        rows = cluster.execute(
+            "SELECT subject_id, data->>'states' FROM outbox WHERE kind = 'distribution.ended' ORDER BY 1"
+        ).splitlines()
+        assert rows == [f'{number}|{{"sent": 24}}' for number in sorted(row["distributionId"] for row in made)]
+    finally:
+        fleet.close()
+
+
 def test_a_rolling_restart_leaves_no_gap(sandbox, cluster):
     fleet = Fleet(sandbox, cluster.url(), 2).start()
     try:

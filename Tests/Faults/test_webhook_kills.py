@@ -62,6 +62,11 @@ def test_no_event_is_missing_after_kills(system):
     assert receiver.forged == 0
     created = {event["data"]["id"] for event in receiver.events("distribution.created")}
     assert len(created) == POSTS
+    # Each distribution ended once, whatever was killed at that moment.
+    eventually(lambda: len(receiver.events("distribution.ended")) >= POSTS, 60, "every end was told")
+    ended = {event["id"]: event["data"] for event in receiver.events("distribution.ended")}
+    assert sorted(data["id"] for data in ended.values()) == sorted(created)
+    assert all(data["states"] == {"sent": 1} for data in ended.values())
     # One id for each event and one event for each id, however often it came.
     by_id = {}
     for seen in receiver.seen:

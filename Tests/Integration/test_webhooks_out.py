@@ -43,20 +43,23 @@ def test_the_story_of_a_post_reaches_a_receiver(system):
     made = host.dispatch(host.write("Told to others"), [alice])
     delivery = made["deliveries"][0]["id"]
     host.ended(delivery)
-    eventually(lambda: receiver.events("delivery.sent"), 20, "the end was told")
+    eventually(lambda: receiver.events("distribution.ended"), 20, "the end was told")
     kinds = [event["type"] for event in receiver.events()]
-    assert kinds == ["connection.created", "distribution.created", "delivery.sent"]
+    assert kinds == ["connection.created", "distribution.created", "delivery.sent", "distribution.ended"]
     event = receiver.events("delivery.sent")[0]
     assert event["version"] == 1
     assert event["siteId"] == host.site
     assert event["data"]["id"] == delivery
     assert event["data"]["distributionId"] == made["distributionId"]
+    whole = receiver.events("distribution.ended")[0]["data"]
+    assert (whole["id"], whole["deliveries"], whole["states"]) == (made["distributionId"], 1, {"sent": 1})
     assert re.fullmatch(r"evt_[0-9a-f]{32}", event["id"])
     assert receiver.forged == 0
     assert receiver.ids() == [event["id"] for event in receiver.events()]
 
     log = host.http.get(f"{BASE}/{hook['id']}/messages?siteId={host.site}")
-    assert [row["type"] for row in log] == ["delivery.sent", "distribution.created", "connection.created"]
+    assert [row["type"] for row in log] == list(reversed(kinds))
+    sent = log[1]["id"]
     eventually(
         lambda: all(
             row["state"] == "delivered" for row in host.http.get(f"{BASE}/{hook['id']}/messages?siteId={host.site}")
@@ -64,13 +67,13 @@ def test_the_story_of_a_post_reaches_a_receiver(system):
         10,
         "every message is noted as delivered",
     )
-    story = host.http.get(f"{BASE}/{hook['id']}/messages/{log[0]['id']}?siteId={host.site}")
+    story = host.http.get(f"{BASE}/{hook['id']}/messages/{sent}?siteId={host.site}")
     assert story["body"] == event
     assert [attempt["status"] for attempt in story["log"]] == [200]
 
     # The very same message again.
     before = len(receiver.seen)
-    answer = host.http.post(f"{BASE}/{hook['id']}/replay", {"siteId": host.site, "messageId": log[0]["id"]})
+    answer = host.http.post(f"{BASE}/{hook['id']}/replay", {"siteId": host.site, "messageId": sent})
     assert answer == {"replayed": 1, "hasMore": False}
     eventually(lambda: len(receiver.seen) > before, 20, "it came again")
     assert receiver.seen[-1]["id"] == event["id"]

@@ -69,7 +69,7 @@ import Testing
       #expect(fixture.platform.count("POST /posts") == 3)
       #expect(
         try await events(fixture, id, "distribution") == [
-          "distribution.created", "distribution.paused", "distribution.resumed",
+          "distribution.created", "distribution.paused", "distribution.resumed", "distribution.ended",
         ]
       )
       let whole = try await progress(fixture, id)

@@ -107,6 +107,21 @@ import plugin_x
     #expect(parent == "999")
   }
 
+  @Test func waitsWhereTheHostsLimitsAreUsedUp() async throws {
+    let host = try await host { step throws(PlatformError) in
+      if step == "post-2" { throw PlatformError(.rateLimited, "used up", retryAfter: .seconds(20)) }
+      return nil
+    }
+    guard case .partial(let partial) = try await host.publish(thread, account, job: job) else {
+      Issue.record("not partial")
+      return
+    }
+    #expect(partial.segments == published("101"))
+    #expect(partial.error.kind == .rateLimited)
+    #expect(partial.error.retry == .after)
+    #expect(partial.error.retryAfterMs == 20_000)
+  }
+
   @Test func deletesEachPostByItself() async throws {
     let host = try await host { step throws(PlatformError) in
       guard step == "delete" else { return nil }

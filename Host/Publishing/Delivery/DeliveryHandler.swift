@@ -89,6 +89,7 @@ package struct DeliveryHandler: JobHandler {
     )
     let inputs = stored == nil ? variant.inputs(pluginVersion: "\(manifest.version)") : nil
     let watch = watch ?? AttemptWatch(manifest)
+    let turns = DeliveryJournal.Turns(lane: account.laneID, watch: watch)
     return DeliverySession(
       task: task,
       job: job,
@@ -97,7 +98,7 @@ package struct DeliveryHandler: JobHandler {
       startedVersion: stored?.pluginVersion,
       requestKey: deletes.map { $0 == 0 ? task.runKey : "\(task.runKey)-\($0 + 1)" } ?? task.runKey,
       variant: variant,
-      journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, tools: tools),
+      journal: DeliveryJournal(owner: owner, records: records, inputs: inputs, turns: turns, tools: tools),
       watch: watch,
       tools: tools
     )

@@ -30,4 +30,10 @@ extension DeliveryJournal {
     /// No plugin's step holds it.
     private static let mark = " ("
   }
+
+  /// Where the turns of further posts come from: those of a thread count in the account's limits like any others.
+  struct Turns: Sendable {
+    let lane: Int64
+    let watch: AttemptWatch
+  }
 }

@@ -42,11 +42,13 @@ final class DeliveryJournal: EffectJournal {
   private static let longRequest: TimeInterval = 5
 
   private let owner: Owner
+  private let turns: Turns?
   private let tools: DeliveryTools
   private let state: Mutex<State>
 
-  init(owner: Owner, records: [EffectRecord], inputs: RunInputs?, tools: DeliveryTools) {
+  init(owner: Owner, records: [EffectRecord], inputs: RunInputs?, turns: Turns? = nil, tools: DeliveryTools) {
     self.owner = owner
+    self.turns = turns
     self.tools = tools
     state = Mutex(Self.state(owner, records: records, inputs: inputs))
   }
@@ -147,7 +149,12 @@ final class DeliveryJournal: EffectJournal {
     }
     switch decision {
     case .send(let key):
-      return try await start(record(intent, key: key, at: now), sealsCaptures: !intent.rule.captures.isEmpty)
+      let record = record(intent, key: key, at: now)
+      if let wait = try await turn(for: record) {
+        let message = "A limit of the account is used up for now; what is left of the post goes out later"
+        return .refuse(EgressError(.rateLimited, message, retryAfter: wait))
+      }
+      return try await start(record, sealsCaptures: !intent.rule.captures.isEmpty)
     case .replay(let record):
       if record.effectClass == .commit, record.outcome == .accepted, record.closedBy != nil {
         return .replay(Self.confirmed(record))
@@ -225,6 +232,23 @@ final class DeliveryJournal: EffectJournal {
         )
       }
     }
+  }
+
+  /// Takes the turn that a further post needs; returns how long to wait when there is none, then nothing may be sent.
+  private func turn(for record: EffectRecord) async throws -> Duration? {
+    guard let turns, record.effectClass == .commit, turns.watch.needsTurn(record.rule) else { return nil }
+    do {
+      if let wait = try await tools.lanes.takeTurn(of: turns.lane) {
+        forget(record)
+        return wait
+      }
+    } catch {
+      forget(record)
+      state.withLock { $0.hasLostDatabase = true }
+      throw error
+    }
+    turns.watch.tookTurn()
+    return nil
   }
 
   private func start(_ record: EffectRecord, sealsCaptures: Bool) async throws -> EffectDecision {

@@ -11,6 +11,9 @@ final class AttemptWatch: Sendable {
     var pauses: [QuotaPacing.Pause] = []
     var signs: [ServerSign] = []
     var counted = 0
+    /// Whether the turn that the claim paid for is used.
+    var isClaimUsed = false
+    var taken = 0
   }
 
   private let counts: Set<String>
@@ -42,8 +45,19 @@ final class AttemptWatch: Sendable {
   /// What the requests showed about the server, in the order of their answers.
   var signs: [ServerSign] { state.withLock(\.signs) }
 
-  /// Turns beyond the one that every claim pays for.
-  var extraTurns: Int { state.withLock { max(0, $0.counted - 1) } }
+  /// Turns beyond the one that every claim pays for, and beyond those that were taken before a request.
+  var extraTurns: Int { state.withLock { max(0, $0.counted - 1 - $0.taken) } }
+
+  /// Whether a request that is about to be made needs a turn that nobody has paid for yet.
+  func needsTurn(_ rule: String) -> Bool {
+    guard counts.contains(rule) else { return false }
+    return state.withLock { state in
+      defer { state.isClaimUsed = true }
+      return state.isClaimUsed
+    }
+  }
+
+  func tookTurn() { state.withLock { $0.taken += 1 } }
 
   /// The longest pause that one scope needs.
   func pause(_ scope: LimitScope) -> QuotaPacing.Pause? {

@@ -214,6 +214,13 @@ package final class LimitService: Sendable {
     }
   }
 
+  /// Takes one more turn for a delivery that makes several posts.
+  ///
+  /// - Returns: how long to wait for one, because a limit is used up and nothing was taken; nil when the turn is there.
+  func takeTurn(of lane: Int64) async throws -> Duration? {
+    try await pool.query(LaneStatements.takeTurn(of: lane)).first.map { .seconds(try $0.get("wait", as: Double.self)) }
+  }
+
   /// Keeps all accounts that share a limit still, after the platform said that it is used up.
   func block(_ pause: QuotaPacing.Pause, platform: String, site: Int64) async throws {
     let owner = pause.scope == .perApp ? JobQueue.hostSite : site

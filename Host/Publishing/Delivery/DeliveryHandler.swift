@@ -177,9 +177,13 @@ package struct DeliveryHandler: JobHandler {
     _ outcome: JobOutcome
   ) async -> JobOutcome {
     var outcome = outcome.charging(extraTurns: watch.extraTurns)
-    if let pause = watch.pause(.perAccount) { outcome = outcome.blockingLane(for: pause.duration, pause.reason) }
+    // A server that is the account's own speaks for this account alone, whatever its limits are called.
+    let sharesServer = account.origin == nil && account.endpoint == nil
+    for scope in sharesServer ? [.perAccount] : LimitScope.allCases {
+      if let pause = watch.pause(scope) { outcome = outcome.blockingLane(for: pause.duration, pause.reason) }
+    }
     await orLog("Noting what a platform said about its limits", tools.logger) {
-      for scope in [LimitScope.perSite, .perApp] {
+      for scope in [LimitScope.perSite, .perApp] where sharesServer {
         guard let pause = watch.pause(scope) else { continue }
         try await tools.lanes.block(pause, platform: task.platform, site: task.siteID)
       }
@@ -190,7 +194,7 @@ package struct DeliveryHandler: JobHandler {
           connectionID: task.connectionID,
           siteID: task.siteID,
           laneID: account.laneID,
-          sharesServer: account.origin == nil && account.endpoint == nil,
+          sharesServer: sharesServer,
           connectionIsBroken: task.connectionIsBroken,
           platformIsBroken: task.platformIsBroken
         )

@@ -97,4 +97,33 @@ import Testing
       #expect(fixture.bodies == ["one", "two", "three", "four"].map { #"{"text":"\#($0)"}"# })
     }
   }
+
+  /// A server of the account's own may call its limits what it likes: other accounts have other servers.
+  @Test(arguments: [true, false]) func whatAServerOfItsOwnSaysHoldsForItsAccount(_ isOwn: Bool) async throws {
+    let headers =
+      #""rateLimitHeaders": [{"scope": "perApp", "remaining": "x-left", "reset": {"header": "x-reset", "unit": "seconds"}}], "#
+    let manifest = ProbeManifest.text(
+      egress: ProbeManifest.egress.replacing(
+        #""calls": ["post/publish"], "body": "json", "remoteId": "/id", "remoteUrl""#,
+        with:
+          #""calls": ["post/publish"], "exposeHeaders": ["x-left", "x-reset"], "body": "json", "remoteId": "/id", "remoteUrl""#
+      )
+    ).replacing(#""rateLimits":"#, with: headers + #""rateLimits":"#)
+    try await PublishingFixture.run(#"http post post '{"text":"a"}'; ok 1"#, manifest: manifest) { fixture in
+      try await fixture.assembly.lanes.refresh()
+      if isOwn { try await fixture.pool.execute("UPDATE platform_connections SET origin = 'https://own.example'") }
+      fixture.platform.next(
+        "POST /posts",
+        ProbePlatform.Answer(status: 200, body: #"{"id":"1"}"#, headers: ["x-left": "0", "x-reset": "500"])
+      )
+      _ = try await fixture.dispatch()
+      let job = try #require(try await fixture.claim())
+      let outcome = await fixture.assembly.handler.run(job)
+      #expect((outcome.laneBlock != nil) == isOwn)
+      let pools = try await fixture.count(
+        "SELECT count(*)::int8 FROM lane_pools WHERE blocked_until > clock_timestamp()"
+      )
+      #expect(pools == (isOwn ? 0 : 1))
+    }
+  }
 }

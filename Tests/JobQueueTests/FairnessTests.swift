@@ -6,7 +6,7 @@ import Testing
 @testable import JobQueue
 
 /// One site's backlog and the other sites' single jobs.
-@Suite(.database, .timeLimit(.minutes(5))) struct FairnessTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct FairnessTests {
   private static let sites = 60
   private static let backlog = 2_000
 

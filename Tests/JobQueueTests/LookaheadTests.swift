@@ -8,7 +8,7 @@ import Testing
 @testable import JobQueue
 
 /// Jobs are promoted and claimed a little before they are due, and never started before.
-@Suite(.database, .timeLimit(.minutes(2))) struct LookaheadTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct LookaheadTests {
   @Test func aJobIsClaimedBeforeItsTimeAndWaitsForIt() async throws {
     try await QueueDatabase.with { database in
       let lane = try await database.lane(limits: LaneLimits(cap: 2))

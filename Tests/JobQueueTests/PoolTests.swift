@@ -6,7 +6,7 @@ import Testing
 @testable import JobQueue
 
 /// Limits that lanes share: pools inside pools, blocks with reasons, and probes.
-@Suite(.database, .timeLimit(.minutes(5))) struct PoolTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct PoolTests {
   private static let rate = RateLimit(interval: .seconds(100), burst: .seconds(200))
 
   private func pool(

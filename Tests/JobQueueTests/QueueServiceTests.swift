@@ -9,7 +9,7 @@ import Testing
 @testable import JobQueue
 
 /// The running queue: how ends are stored, and what it repairs by itself.
-@Suite(.database, .timeLimit(.minutes(5))) struct QueueServiceTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct QueueServiceTests {
   /// Runs the queue until a handler has asked for its end.
   private func run(_ queue: JobQueue, until shutdown: Shutdown) async throws {
     try await Shutdown.$current.withValue(shutdown) { try await queue.run() }

@@ -6,7 +6,7 @@ import Testing
 @testable import JobQueue
 
 /// What a node does with the jobs of another one that is gone or hangs.
-@Suite(.database, .timeLimit(.minutes(5))) struct RescueTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct RescueTests {
   private static let key: Int64 = 4_712
 
   /// A node that holds its lock and three claimed jobs, one of which has begun a commit.

@@ -6,7 +6,7 @@ import Testing
 @testable import JobQueue
 
 /// What happens when rows change between a statement's snapshot and its locks.
-@Suite(.database, .timeLimit(.minutes(2))) struct SnapshotRaceTests {
+@Suite(.database, .timeLimit(.minutes(10))) struct SnapshotRaceTests {
   /// The lane allows two jobs, so its lock does not keep the second claim away from the first one's job.
   @Test(arguments: [false, true])
   func aClaimWithAnOldSnapshotTakesNoJobAgain(isFinished: Bool) async throws {

@@ -3,7 +3,7 @@ import Glibc
 import Processes
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SpawnerTests {
+@Suite(.timeLimit(.minutes(10))) struct SpawnerTests {
   private let spawner: Spawner
 
   init() throws {

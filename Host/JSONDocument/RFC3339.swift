@@ -8,7 +8,10 @@ package enum RFC3339 {
   package static func format(_ date: Date) -> String {
     let seconds = date.timeIntervalSince1970
     let limited = seconds.isNaN ? 0 : min(max(seconds, -62_167_219_200), 253_402_300_799.999)
-    let milliseconds = Int64((limited * 1000).rounded(.down))
+    // Cut below the millisecond, but only after a rounding to microseconds: a time that was read from text, or came back
+    // from the database, is a hair off and would lose a whole millisecond.
+    let whole = limited.rounded(.down)
+    let milliseconds = Int64(whole) * 1000 + Int64(((limited - whole) * 1_000_000).rounded()) / 1000
     let (days, inDay) = floorDivide(milliseconds, 86_400_000)
     let (year, month, day) = civil(days)
     var text: [UInt8] = []

@@ -37,6 +37,27 @@ import Testing
     #expect(text.count == 24)
   }
 
+  /// Nothing is lost on the way from a client's text through the database, which keeps microseconds since 2000, and back.
+  @Test func millisecondsSurvive() throws {
+    var wrong: [String] = []
+    for _ in 0..<20_000 {
+      let millis = Int64.random(in: 1_600_000_000_000...2_500_000_000_000)
+      let text = RFC3339.format(Date(timeIntervalSince1970: Double(millis) / 1000))
+      let read = try #require(RFC3339.parse(text))
+      let micros = ((read.timeIntervalSince1970 - 946_684_800) * 1_000_000).rounded()
+      let back = Date(timeIntervalSince1970: micros / 1_000_000 + 946_684_800)
+      if !text.hasSuffix(Self.end(millis)) || RFC3339.format(back) != text { wrong.append(text) }
+    }
+    #expect(wrong.isEmpty)
+  }
+
+  /// Seconds and milliseconds of the minute.
+  private static func end(_ millis: Int64) -> String {
+    let (seconds, rest) = (String(millis / 1000 % 60), String(millis % 1000))
+    return ":" + String(repeating: "0", count: 2 - seconds.count) + seconds + "."
+      + String(repeating: "0", count: 3 - rest.count) + rest + "Z"
+  }
+
   @Test(arguments: [Double.infinity, -.infinity, .nan, 1e300, -1e300])
   func neverTrapsOnAnyTime(seconds: Double) {
     #expect(RFC3339.format(Date(timeIntervalSince1970: seconds)).count == 24)

@@ -1,4 +1,5 @@
 package import FoundationEssentials
+internal import JSONDocument
 package import JSONText
 package import Postgres
 
@@ -75,9 +76,9 @@ package struct DeliveryExplanation: Sendable, Equatable {
       writer.array("attempts", attempts) { writer, attempt in
         writer.object { writer in
           writer.field("attempt", attempt.number)
-          writer.field("claimedAt", attempt.claimedAt.map(Timestamp.text))
-          writer.field("calledAt", attempt.calledAt.map(Timestamp.text))
-          writer.field("endedAt", Timestamp.text(attempt.endedAt))
+          writer.field("claimedAt", attempt.claimedAt.map(RFC3339.format))
+          writer.field("calledAt", attempt.calledAt.map(RFC3339.format))
+          writer.field("endedAt", RFC3339.format(attempt.endedAt))
           writer.field("outcome", attempt.outcome)
           writer.field("error", attempt.error)
         }
@@ -86,13 +87,13 @@ package struct DeliveryExplanation: Sendable, Equatable {
         writer.object { writer in
           writer.field("kind", hold.kind)
           writer.field("message", hold.message)
-          writer.field("until", hold.until.map(Timestamp.text))
+          writer.field("until", hold.until.map(RFC3339.format))
         }
       }
       if let next {
         writer.object("next") { writer in
           writer.field("what", next)
-          writer.field("at", nextAt.map(Timestamp.text))
+          writer.field("at", nextAt.map(RFC3339.format))
         }
       }
       if let check {
@@ -100,8 +101,8 @@ package struct DeliveryExplanation: Sendable, Equatable {
           writer.field("accountName", check.accountName)
           writer.field("accountUrl", check.accountURL)
           writer.field("text", check.text)
-          writer.field("from", Timestamp.text(check.from))
-          writer.field("to", Timestamp.text(check.to))
+          writer.field("from", RFC3339.format(check.from))
+          writer.field("to", RFC3339.format(check.to))
         }
       }
       writer.array("choices", choices) { writer, choice in writer.string(choice.rawValue) }

@@ -1,4 +1,5 @@
 package import FoundationEssentials
+internal import JSONDocument
 import JobQueue
 
 /// Tells in sentences where a delivery stands, why, and what happens next. Pure: it decides from facts alone.
@@ -7,7 +8,7 @@ package enum DeliveryStory {
     let requests = steps.filter { $0.effectClass != "read" }.count
     let sent = requests == 1 ? "1 request was made" : "\(requests) requests were made"
     switch delivery.state {
-    case .pending: return "Planned for \(Timestamp.text(delivery.scheduledFor)). Nothing was sent yet."
+    case .pending: return "Planned for \(RFC3339.format(delivery.scheduledFor)). Nothing was sent yet."
     case .queued: return "Due; waiting for the account's turn. \(sent)."
     case .sending:
       let isOpen = steps.contains { $0.effectClass == "commit" && $0.outcome == "unknown" && $0.closedBy == nil }
@@ -15,7 +16,7 @@ package enum DeliveryStory {
       return
         "An answer did not say whether the post is out. The platform is asked; until then the account waits. \(sent)."
     case .retrying:
-      let until = delivery.nextAttemptAt.map { " until \(Timestamp.text($0))" } ?? ""
+      let until = delivery.nextAttemptAt.map { " until \(RFC3339.format($0))" } ?? ""
       let last = steps.last { $0.status != nil }
       let why = last.map { " The platform answered \($0.status ?? 0) to “\($0.step)”." } ?? ""
       return "Put off\(until).\(why) \(sent)."
@@ -67,7 +68,7 @@ package enum DeliveryStory {
     }
     if facts.isCanceled { hold("canceled", "It was withdrawn and is taken out of the queue") }
     if let since = facts.groupPausedAt {
-      hold("distributionPaused", "The distribution was paused at \(Timestamp.text(since))")
+      hold("distributionPaused", "The distribution was paused at \(RFC3339.format(since))")
     }
     if facts.isLanePaused { hold("connectionPaused", "The account is paused") }
     if facts.isSitePaused { hold("sitePaused", "The site is paused") }

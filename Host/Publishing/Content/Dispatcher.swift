@@ -1,4 +1,5 @@
 import FoundationEssentials
+internal import JSONDocument
 import JSONText
 package import JobQueue
 package import PluginHost
@@ -112,8 +113,8 @@ package struct Dispatcher: Sendable {
       writer.field("distributionId", delivery.distributionID)
       writer.field("connectionId", delivery.connectionID)
       writer.field("state", delivery.state.rawValue)
-      writer.field("scheduledFor", Timestamp.text(delivery.scheduledFor))
-      writer.field("endedAt", delivery.endedAt.map(Timestamp.text))
+      writer.field("scheduledFor", RFC3339.format(delivery.scheduledFor))
+      writer.field("endedAt", delivery.endedAt.map(RFC3339.format))
       writer.field("url", delivery.url)
     }
     return PublishingError(

@@ -1,3 +1,4 @@
+import JSONDocument
 import JSONText
 import PluginHost
 import PluginProtocol
@@ -19,7 +20,7 @@ extension DeliverySession {
       writer.field("account", account.json())
       writer.object("job") { writer in
         writer.field("key", requestKey)
-        writer.field("now", Timestamp.text(variant.startedAt))
+        writer.field("now", RFC3339.format(variant.startedAt))
         writer.field("seed", variant.seedText)
       }
       writer.field("remoteId", remoteID)

@@ -1,5 +1,6 @@
 import Egress
 import FoundationEssentials
+import JSONDocument
 import JSONText
 import JobQueue
 import Logging
@@ -293,7 +294,7 @@ struct DeliverySession: Sendable {
       writer.field("account", account.json())
       writer.object("job") { writer in
         writer.field("key", requestKey)
-        writer.field("now", Timestamp.text(variant.startedAt))
+        writer.field("now", RFC3339.format(variant.startedAt))
         writer.field("seed", variant.seedText)
       }
       writer.field("post", variant.post)

@@ -42,15 +42,3 @@ struct RunVariant: Sendable {
     RunInputs(variant: post.text, startedAt: startedAt, seed: seed, pluginVersion: pluginVersion)
   }
 }
-
-/// Instants as the wire shows them: RFC 3339 in UTC with milliseconds.
-enum Timestamp {
-  private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-
-  /// The nearest millisecond. The style cuts, and an instant that the database gave back is a hair off, so both are
-  /// moved to the middle of their millisecond: a replay must see the same text.
-  static func text(_ date: Date) -> String {
-    let milliseconds = (date.timeIntervalSince1970 * 1000).rounded()
-    return Date(timeIntervalSince1970: (milliseconds + 0.5) / 1000).formatted(style)
-  }
-}

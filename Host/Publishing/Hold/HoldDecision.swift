@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import JSONDocument
 
 /// Why a host does not trust its database any more.
 package enum HoldCause: String, Sendable, Equatable, CaseIterable {
@@ -81,7 +82,7 @@ package enum HoldDecision: Sendable, Equatable {
     )
   }
 
-  private static func text(_ date: Date?) -> String { date.map { Timestamp.text($0) } ?? "an unknown time" }
+  private static func text(_ date: Date?) -> String { date.map { RFC3339.format($0) } ?? "an unknown time" }
 
   private static func name(_ id: UUID) -> String { id.uuidString.lowercased() }
 

@@ -1,5 +1,6 @@
 package import Egress
 package import FoundationEssentials
+internal import JSONDocument
 package import PluginManifest
 package import PluginProtocol
 
@@ -101,8 +102,8 @@ package struct EffectRecord: Sendable, Equatable {
       state: outcome == nil ? "started" : "done",
       outcome: outcome?.rawValue,
       status: status.map(Int64.init),
-      sentAt: Timestamp.text(sentAt ?? startedAt),
-      lastByteAt: lastByteAt.map(Timestamp.text),
+      sentAt: RFC3339.format(sentAt ?? startedAt),
+      lastByteAt: lastByteAt.map(RFC3339.format),
       remoteID: remoteID
     )
   }

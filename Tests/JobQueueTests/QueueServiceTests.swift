@@ -106,13 +106,13 @@ import Testing
       let shutdown = Shutdown()
       let running = Mutex(0)
       let handler = ClosureHandler { _ in
-        if running.withLock({
-          $0 += 1; return $0
-        }) == 2 {
-          shutdown.request()
+        let count = running.withLock { count in
+          count += 1
+          return count
         }
+        if count == 2 { shutdown.request() }
         // Neither ends before the other one runs.
-        while !shutdown.isRequested { await Task.yield() }
+        await shutdown.requested()
         return .finished()
       }
       let queues = (0..<2).map { number in
@@ -127,9 +127,8 @@ import Testing
         let listeners: SQL = """
           SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'
           """
-        while try await database.count(listeners) < 2 {}
-        // A heartbeat later each node knows of the other one.
-        while queues.contains(where: { $0.state.withLock(\.peers) == 0 }) { await Task.yield() }
+        // A heartbeat after both listen, each node knows of the other one.
+        while try await database.count(listeners) < 2 || queues.contains(where: { $0.state.withLock(\.peers) == 0 }) {}
         _ = try await database.enqueue(
           lanes.map { NewJob(siteID: 1, laneID: $0, kind: "test", dueAt: Date(timeIntervalSinceNow: 0.1)) }
         )

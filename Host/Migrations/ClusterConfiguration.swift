@@ -10,7 +10,8 @@ struct ClusterConfiguration: Hashable, Sendable {
       ("unix_socket_directories", "'\(socketDirectory)'"),
       ("unix_socket_permissions", "0700"),
       ("port", "5432"),
-      ("max_connections", "100"),
+      // Without durability it serves tests, hundreds of which have connections at the same time.
+      ("max_connections", isDurable ? "100" : "500"),
       ("shared_buffers", "128MB"),
       // New log segments are filled with zeros while commits wait; these many used ones are kept to be used again.
       ("min_wal_size", "256MB"),

@@ -11,11 +11,14 @@ extension JobQueue {
     configuration.settings["synchronous_commit"] = "off"
     let session = Session(configuration, reconnects: true, logger: logger)
     var failures = 0
+    var turn = PromotionTurn()
     while !shutdown.isRequested, !Task.isCancelled {
       do {
-        let answer = try await promote(on: session)
+        let answer = try await promote(on: session, newestFirst: turn.newestFirst)
         failures = 0
-        if answer.moved >= settings.promotionLimit { continue }
+        let isFull = answer.moved >= settings.promotionLimit
+        turn.promoted(isFull: isFull)
+        if isFull { continue }
         // The sleep ends early only by cancellation, which the loop sees.
         if answer.moved > 0 { try? await Task.sleep(for: settings.promotionGap) }
       } catch {
@@ -33,10 +36,15 @@ extension JobQueue {
     await session.close()
   }
 
-  func promote(on session: Session) async throws -> PromoteStatement.Answer {
+  func promote(on session: Session, newestFirst: Bool = false) async throws -> PromoteStatement.Answer {
     state.withLock { $0.nextDue = nil }
     let rows = try await session.query(
-      PromoteStatement.make(limit: settings.promotionLimit, lookahead: settings.lookahead, hooks: hooks)
+      PromoteStatement.make(
+        limit: settings.promotionLimit,
+        lookahead: settings.lookahead,
+        newestFirst: newestFirst,
+        hooks: hooks
+      )
     )
     let answer = try PromoteStatement.answer(rows)
     metrics.update { $0.promoted += answer.moved }

@@ -18,14 +18,22 @@ package enum PromoteStatement {
     var nextDue: Duration?
   }
 
-  /// - Parameter lookahead: Jobs that are due within this time move too.
-  package static func make(limit: Int, lookahead: Duration = .zero, hooks: ClosingHooks) -> SQL {
+  /// - Parameters:
+  ///   - lookahead: Jobs that are due within this time move too.
+  ///   - newestFirst: Whether those that came due last move first; see ``PromotionTurn``.
+  package static func make(
+    limit: Int,
+    lookahead: Duration = .zero,
+    newestFirst: Bool = false,
+    hooks: ClosingHooks
+  ) -> SQL {
     let ahead: SQL = "statement_timestamp() + \(lookahead.seconds) * interval '1 s'"
+    let order: SQL = newestFirst ? "d.due_at DESC" : "d.due_at"
     return """
       WITH p AS MATERIALIZED (
         SELECT d.ctid AS place, d.group_id, s.paused_at, s.canceled_at
         FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
-        WHERE d.due_at <= \(fragment: ahead) ORDER BY d.due_at LIMIT \(Int32(clamping: limit))::int
+        WHERE d.due_at <= \(fragment: ahead) ORDER BY \(fragment: order) LIMIT \(Int32(clamping: limit))::int
         FOR UPDATE OF d SKIP LOCKED
       ),
       \(trusted: moves)\(fragment: hooks.expressions)
@@ -96,4 +104,16 @@ package enum PromoteStatement {
       RETURNING o.runnable_at
     )
     """
+}
+
+/// From which end the next promotion takes its jobs.
+///
+/// While promotions are full, every other one begins at the newest: a site that puts in very many jobs at once would
+/// else keep what others put in after it from their lanes, and the oldest still move in every other one.
+struct PromotionTurn: Sendable {
+  private(set) var newestFirst = false
+
+  mutating func promoted(isFull: Bool) {
+    newestFirst = isFull && !newestFirst
+  }
 }

@@ -64,6 +64,31 @@ import Testing
     }
   }
 
+  /// What came due behind a backlog is not promoted behind it, and the backlog's oldest do not wait for it either.
+  @Test func promotionsTakeFromBothEnds() async throws {
+    try await QueueDatabase.with { database in
+      let (big, small) = (try await database.lane("big"), try await database.lane("small", site: 2))
+      let before = Date().addingTimeInterval(-60)
+      try await database.enqueue((0..<300).map { _ in NewJob(siteID: 1, laneID: big, kind: "test", dueAt: before) })
+      try await database.enqueue([NewJob(siteID: 2, laneID: small, kind: "test")])
+      let node = ManualNode(database.configuration)
+      var turn = PromotionTurn()
+      var promotions = 0
+      var ofSmall = 0
+      while try await database.count("SELECT count(*) FROM due") > 0, promotions < 20 {
+        let answer = try await node.promote(limit: 50, newestFirst: turn.newestFirst)
+        turn.promoted(isFull: answer.moved >= 50)
+        promotions += 1
+        if ofSmall == 0, try await database.count("SELECT count(*) FROM ready WHERE site_id = 2") == 1 {
+          ofSmall = promotions
+        }
+      }
+      #expect(ofSmall == 2)
+      #expect(promotions == 7)
+      #expect(!turn.newestFirst, "the next ones come in their order")
+    }
+  }
+
   /// Two sites with endless work share the claims by their weights, whatever the number of their lanes.
   @Test func weightsDecideNotTheNumberOfLanes() async throws {
     try await QueueDatabase.with { database in

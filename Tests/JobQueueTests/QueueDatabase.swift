@@ -119,8 +119,9 @@ struct ManualNode: Sendable {
   }
 
   @discardableResult
-  func promote(limit: Int = 10_000) async throws -> PromoteStatement.Answer {
-    try PromoteStatement.answer(try await session.query(PromoteStatement.make(limit: limit, hooks: hooks)))
+  func promote(limit: Int = 10_000, newestFirst: Bool = false) async throws -> PromoteStatement.Answer {
+    let statement = PromoteStatement.make(limit: limit, newestFirst: newestFirst, hooks: hooks)
+    return try PromoteStatement.answer(try await session.query(statement))
   }
 
   func claim(

@@ -9,6 +9,7 @@ package import PluginStore
 package import Postgres
 package import Publishing
 package import Sites
+package import Vault
 
 package import struct WebhookEndpoints.WebhookEndpoints
 
@@ -27,6 +28,8 @@ package struct APIServices: Sendable {
   package var control: DeliveryControl
   package var webhooks: WebhookEndpoints
   package var notices: NoticeInbox
+  package var rotations: KeyRotations
+  package var revocations: Revocations
   package var events: EventHub
   package var limiter: RateLimiter
   package var retention: JournalRetention
@@ -51,6 +54,8 @@ package struct APIServices: Sendable {
     control: DeliveryControl,
     webhooks: WebhookEndpoints,
     notices: NoticeInbox,
+    rotations: KeyRotations,
+    revocations: Revocations,
     events: EventHub,
     limiter: RateLimiter,
     retention: JournalRetention,
@@ -72,6 +77,8 @@ package struct APIServices: Sendable {
     self.control = control
     self.webhooks = webhooks
     self.notices = notices
+    self.rotations = rotations
+    self.revocations = revocations
     self.events = events
     self.limiter = limiter
     self.retention = retention

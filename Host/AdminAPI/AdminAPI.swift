@@ -13,7 +13,7 @@ package struct AdminAPI: Sendable {
     + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
     + ScheduleRoutes.endpoints + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
-    + NoticeRoutes.endpoints
+    + NoticeRoutes.endpoints + VaultRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 

@@ -7,6 +7,7 @@ import PluginStore
 import Postgres
 import Publishing
 import Sites
+import Vault
 import WebhookEndpoints
 
 /// Turns every error of the layers below into the API's answer, at one place.
@@ -23,6 +24,8 @@ enum Refusals {
     case let error as SiteError: problem(error)
     case let error as MediaError: problem(error)
     case let error as WebhookError: problem(error)
+    case let error as VaultRefusal:
+      HTTPProblem(status: error.kind == .notFound ? 404 : 409, code: error.code, message: error.message)
     case let error as PostgresError where error.isConnectionLost || error.isNotSent:
       HTTPProblem.unavailable("The database is not available right now; nothing was changed, try again")
     default: nil

@@ -36,6 +36,7 @@ struct HostAssembly: Sendable {
   private let events: EventHub
   private let housekeeping: Housekeeping
   private let readers: [OutboxReader]
+  private let keeper: VaultKeeper
   private let services: APIServices
 
   /// Requests of people and background reads; hot writes have connections of their own.
@@ -157,6 +158,8 @@ struct HostAssembly: Sendable {
         consume: { events, tx in try await notices.consume(events, tx) }
       ),
     ]
+    let hostVault = HostVault(vault, pool: pool)
+    keeper = VaultKeeper(vault: hostVault, home: configuration.home, logger: logger)
     let tokens = TokenStore(pool: pool)
     housekeeping = Housekeeping(
       pool: pool,
@@ -188,6 +191,8 @@ struct HostAssembly: Sendable {
       control: publishing.control(queue: queue),
       webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: configuration.addressPolicy),
       notices: NoticeInbox(pool: pool),
+      rotations: hostVault.rotations,
+      revocations: hostVault.revocations,
       events: events,
       limiter: RateLimiter(),
       retention: JournalRetention(pool: pool, days: configuration.retentionDays),
@@ -204,7 +209,7 @@ struct HostAssembly: Sendable {
     await marks.round()
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, marks, queue] + readers + [events, httpService(ready)],
+      services: [housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [events, httpService(ready)],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )

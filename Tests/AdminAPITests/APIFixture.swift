@@ -154,6 +154,8 @@ struct APIFixture: Sendable {
       control: assembly.control(queue: queue),
       webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: AddressPolicy()),
       notices: NoticeInbox(pool: pool),
+      rotations: KeyRotations(vault: vault),
+      revocations: Revocations(pool: pool),
       events: EventHub(pool: pool, logger: logger),
       limiter: RateLimiter(),
       retention: JournalRetention(pool: pool, days: 30),

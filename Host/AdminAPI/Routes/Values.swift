@@ -26,7 +26,7 @@ extension JSONValue {
 /// Rows of the audit trail.
 enum Audit {
   /// The row of a change that a request makes, for its transaction.
-  static func row(_ action: String, _ subject: String, site: Int64, _ context: APIContext) -> SQL {
+  static func row(_ action: String, _ subject: String, site: Int64?, _ context: APIContext) -> SQL {
     """
     INSERT INTO audit_logs (site_id, user_id, action, subject, address, user_agent)
     VALUES (\(site), \(context.principal?.userID), \(action), \(subject), \(context.request.remoteAddress),

@@ -20,6 +20,8 @@ package struct APIServices: Sendable {
   package var plugins: PluginHost
   package var tokens: TokenStore
   package var users: UserStore
+  package var signIn: SignIn
+  package var browser: BrowserPolicy
   package var sites: SiteStore
   package var files: MediaFiles
   package var connections: ConnectionService
@@ -46,6 +48,8 @@ package struct APIServices: Sendable {
     plugins: PluginHost,
     tokens: TokenStore,
     users: UserStore,
+    signIn: SignIn,
+    browser: BrowserPolicy,
     sites: SiteStore,
     files: MediaFiles,
     connections: ConnectionService,
@@ -69,6 +73,8 @@ package struct APIServices: Sendable {
     self.plugins = plugins
     self.tokens = tokens
     self.users = users
+    self.signIn = signIn
+    self.browser = browser
     self.sites = sites
     self.files = files
     self.connections = connections

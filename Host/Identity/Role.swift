@@ -28,8 +28,10 @@ package enum Permission: Sendable, CaseIterable {
   case publish
   /// Connect and disconnect accounts, make targets.
   case manageAccounts
-  /// Change the site and its members.
+  /// Change the site and see its members.
   case manageSite
+  /// Let people in, change their roles and let them go.
+  case manageMembers
 
   /// The lowest role that may do it.
   package var minimumRole: Role {
@@ -38,6 +40,7 @@ package enum Permission: Sendable, CaseIterable {
     case .write: .author
     case .publish: .editor
     case .manageAccounts, .manageSite: .admin
+    case .manageMembers: .owner
     }
   }
 }

@@ -104,7 +104,7 @@ package final class TokenStore: Sendable {
       if known.count >= Self.capacity { known.removeAll() }
       known[hash] = Known(principal: principal, expiresAt: expiresAt, checkedAt: now)
     }
-    used.withLock { _ = $0.insert(principal.tokenID) }
+    if case .token(let id) = principal.credential { used.withLock { _ = $0.insert(id) } }
     return principal
   }
 
@@ -139,7 +139,7 @@ package final class TokenStore: Sendable {
       roles[site] = limit.map { min($0, role) } ?? role
     }
     let principal = Principal(
-      tokenID: try first.get("id"),
+      credential: .token(try first.get("id")),
       userID: try first.get("user_id"),
       name: try first.get("name"),
       // A limited token is never an operator: it was made to do less.
@@ -170,22 +170,5 @@ package struct StoredToken: Sendable {
   /// Whether it still opens anything at `date`.
   package func isValid(at date: Date) -> Bool {
     revokedAt == nil && expiresAt.map { $0 > date } ?? true
-  }
-}
-
-/// Why an identity could not be stored or found.
-package enum IdentityError: Error, Sendable, Equatable, CustomStringConvertible {
-  case unknownUser(String)
-  case unknownToken(Int64)
-  case emailTaken(String)
-  case invalidEmail(String)
-
-  package var description: String {
-    switch self {
-    case .unknownUser(let user): "There is no active user “\(user)”; see `rostrum user list`"
-    case .unknownToken(let id): "There is no token \(id) that is not revoked yet"
-    case .emailTaken(let email): "There is already a user with the address \(email)"
-    case .invalidEmail(let email): "“\(email)” is no e-mail address; an example is editor@example.org"
-    }
   }
 }

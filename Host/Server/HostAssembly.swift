@@ -161,10 +161,16 @@ struct HostAssembly: Sendable {
     let hostVault = HostVault(vault, pool: pool)
     keeper = VaultKeeper(vault: hostVault, home: configuration.home, logger: logger)
     let tokens = TokenStore(pool: pool)
+    let sessions = SessionStore(
+      pool: pool,
+      idle: .seconds(configuration.sessionIdleMinutes * 60),
+      lifetime: .seconds(configuration.sessionHours * 3_600)
+    )
     housekeeping = Housekeeping(
       pool: pool,
       publishing: publishing,
       tokens: tokens,
+      sessions: sessions,
       files: files,
       notices: notices,
       states: [
@@ -183,6 +189,8 @@ struct HostAssembly: Sendable {
       plugins: plugins,
       tokens: tokens,
       users: UserStore(pool: pool),
+      signIn: SignIn(pool: pool, sessions: sessions, hasher: PasswordHasher()),
+      browser: BrowserPolicy(publicURL: configuration.publicURL, listens: configuration.listen.host),
       sites: SiteStore(pool: pool),
       files: files,
       connections: publishing.connections,

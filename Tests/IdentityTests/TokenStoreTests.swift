@@ -46,7 +46,7 @@ import Testing
       let (id, text) = try await people.token()
       let principal = try #require(try await people.tokens.principal(for: text))
       #expect(principal.userID == people.user.id)
-      #expect(principal.tokenID == id)
+      #expect(principal.credential == .token(id))
       #expect(principal.isOperator)
       #expect(principal.roles == [people.sites[0]: .editor, people.sites[1]: .owner])
     }

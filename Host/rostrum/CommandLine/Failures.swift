@@ -30,8 +30,8 @@ enum Failures {
 
   private static func code(of error: IdentityError) -> ExitCode {
     switch error {
-    case .unknownUser, .unknownToken: .notFound
-    case .emailTaken: .failure
+    case .unknownUser, .unknownMember, .unknownToken: .notFound
+    case .emailTaken, .lastOwner: .failure
     case .invalidEmail: .usage
     }
   }

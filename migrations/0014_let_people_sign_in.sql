@@ -38,3 +38,10 @@ CREATE TABLE sign_in_links (
 );
 ALTER TABLE sign_in_links ENABLE ROW LEVEL SECURITY;  -- no policy: the API role sees no link
 CREATE INDEX sign_in_links_user ON sign_in_links (user_id);
+
+-- A token may be limited to several sites and to some permissions.
+ALTER TABLE api_tokens ADD COLUMN site_ids bigint[], ADD COLUMN scopes text[];
+UPDATE api_tokens SET site_ids = ARRAY[site_id] WHERE site_id IS NOT NULL;
+DROP POLICY api_tokens_of_request ON api_tokens;
+ALTER TABLE api_tokens DROP COLUMN site_id;    -- NULL in site_ids: every site of the user
+CREATE POLICY api_tokens_of_request ON api_tokens TO rostrum_api USING (app_site_id() = ANY (site_ids));

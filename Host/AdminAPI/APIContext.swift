@@ -79,6 +79,14 @@ extension HTTPProblem {
     headers: ["www-authenticate": "Bearer"]
   )
 
+  /// Something that begins like a token and can not be one.
+  static let brokenToken = HTTPProblem(
+    status: 401,
+    code: "unauthorized",
+    message: "The token was not copied whole: its last characters do not fit the others",
+    headers: ["www-authenticate": "Bearer"]
+  )
+
   /// A change that a browser sent for a page that is not ours, or that does not say which.
   static let foreignPage = HTTPProblem(
     status: 403,

@@ -13,8 +13,8 @@ package struct AdminAPI: Sendable {
     + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
     + ScheduleRoutes.endpoints + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
-    + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints
-    + MemberRoutes.endpoints + UserRoutes.endpoints
+    + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints + MemberRoutes.endpoints
+    + UserRoutes.endpoints + TokenRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 
@@ -94,7 +94,7 @@ package struct AdminAPI: Sendable {
       // Only requests without a valid token count for the address, so that one client behind a shared address never
       // locks out another one.
       try take("address:\(request.remoteAddress)", services.limits.address)
-      throw HTTPProblem.unauthorized
+      throw Self.token(request).map(TokenStore.isBroken) ?? false ? HTTPProblem.brokenToken : HTTPProblem.unauthorized
     }
     try take("\(principal.credential)", services.limits.token)
     return principal

@@ -5,7 +5,7 @@ import JSONDocument
 /// Decides at one place whether a request may go on, by what its operation declares. Nothing else of the request is
 /// looked at before.
 enum Admission {
-  /// The site of the request, after the role in it was checked; nil for operations that have none.
+  /// The site of the request, after role and scopes were checked; nil for operations that have none.
   ///
   /// - Throws: 403 when the role does not allow it, 404 for a site that is out of reach: such a site is like none.
   static func site(
@@ -29,6 +29,7 @@ enum Admission {
       return nil
     case .signedIn:
       let principal = try caller(principal)
+      guard principal.includes(.read) else { throw outOfScope(.read) }
       // A list over all sites may be narrowed to one.
       guard let named = try query.int64("siteId", 1...Int64.max) else { return nil }
       try check(.read, in: named, principal, field: "siteId")
@@ -94,6 +95,7 @@ enum Admission {
         field: field
       )
     }
+    guard principal.includes(permission) else { throw outOfScope(permission) }
     try check(role, allows: permission, in: site)
   }
 
@@ -103,6 +105,10 @@ enum Admission {
         "Your role in site \(site) is \(role.rawValue); this needs at least \(permission.minimumRole.rawValue)"
       )
     }
+  }
+
+  private static func outOfScope(_ permission: Permission) -> HTTPProblem {
+    forbidden("The token's scopes do not include “\(permission.rawValue)”, which this needs")
   }
 
   private static func forbidden(_ message: String) -> HTTPProblem {

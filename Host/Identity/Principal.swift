@@ -15,18 +15,23 @@ package struct Principal: Sendable, Equatable {
   /// The role in every site that the credential reaches.
   package let roles: [Int64: Role]
 
+  /// What the credential may be used for, in sites where the role allows it; nil: everything.
+  package let scopes: Set<Permission>?
+
   package init(
     credential: Credential,
     userID: Int64,
     name: String,
     isOperator: Bool,
-    roles: [Int64: Role]
+    roles: [Int64: Role],
+    scopes: Set<Permission>? = nil
   ) {
     self.credential = credential
     self.userID = userID
     self.name = name
     self.isOperator = isOperator
     self.roles = roles
+    self.scopes = scopes
   }
 
   /// The site of a request that may leave it out: the only one that the credential reaches.
@@ -34,6 +39,9 @@ package struct Principal: Sendable, Equatable {
 
   /// Whether the principal may do something in a site. A site that is out of reach is like one that does not exist.
   package func may(_ permission: Permission, in site: Int64) -> Bool {
-    roles[site]?.allows(permission) ?? false
+    includes(permission) && roles[site]?.allows(permission) ?? false
   }
+
+  /// Whether the credential may be used for something at all.
+  package func includes(_ permission: Permission) -> Bool { scopes?.contains(permission) ?? true }
 }

@@ -304,8 +304,6 @@ private struct People {
       if let role { try await services.users.setRole(role, of: user.id, in: site, in: tx) }
       return try await services.tokens.create(
         user: user.id,
-        site: nil,
-        roleLimit: nil,
         name: name,
         expiresAt: nil,
         in: tx

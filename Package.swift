@@ -155,7 +155,7 @@ let package = Package(
 
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
-    module("Identity", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module(
       "Publishing",
@@ -182,7 +182,7 @@ let package = Package(
       ]
     ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
-    tests("IdentityTests", ["Cryptography", "Identity", "Postgres", "TestSupport"]),
+    tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
     tests(
       "PublishingTests",

@@ -45,3 +45,31 @@ UPDATE api_tokens SET site_ids = ARRAY[site_id] WHERE site_id IS NOT NULL;
 DROP POLICY api_tokens_of_request ON api_tokens;
 ALTER TABLE api_tokens DROP COLUMN site_id;    -- NULL in site_ids: every site of the user
 CREATE POLICY api_tokens_of_request ON api_tokens TO rostrum_api USING (app_site_id() = ANY (site_ids));
+
+-- Systems whose signed tokens let their people into a site.
+CREATE TABLE token_issuers (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  site_id bigint NOT NULL REFERENCES sites (id),
+  name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+  issuer text NOT NULL,
+  audience text NOT NULL,
+  jwks_url text,
+  sealed_secret bytea,
+  key_id bigint,
+  role_claim text NOT NULL,
+  roles jsonb NOT NULL,
+  default_role text CHECK (default_role IN ('admin', 'editor', 'author', 'viewer')),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  CHECK ((jwks_url IS NULL) = (sealed_secret IS NOT NULL) AND (sealed_secret IS NULL) = (key_id IS NULL))
+);
+CREATE INDEX token_issuers_issuer ON token_issuers (issuer);
+CREATE INDEX token_issuers_site ON token_issuers (site_id);
+ALTER TABLE token_issuers ENABLE ROW LEVEL SECURITY;  -- no policy: the API role sees no secret
+
+CREATE TABLE user_identities (
+  issuer_id bigint NOT NULL REFERENCES token_issuers (id) ON DELETE CASCADE,
+  subject text NOT NULL,
+  user_id bigint NOT NULL REFERENCES users (id),
+  PRIMARY KEY (issuer_id, subject)
+);
+CREATE INDEX user_identities_user ON user_identities (user_id);

@@ -22,6 +22,7 @@ package struct APIServices: Sendable {
   package var users: UserStore
   package var signIn: SignIn
   package var browser: BrowserPolicy
+  package var webTokens: WebTokens
   package var sites: SiteStore
   package var files: MediaFiles
   package var connections: ConnectionService
@@ -50,6 +51,7 @@ package struct APIServices: Sendable {
     users: UserStore,
     signIn: SignIn,
     browser: BrowserPolicy,
+    webTokens: WebTokens,
     sites: SiteStore,
     files: MediaFiles,
     connections: ConnectionService,
@@ -75,6 +77,7 @@ package struct APIServices: Sendable {
     self.users = users
     self.signIn = signIn
     self.browser = browser
+    self.webTokens = webTokens
     self.sites = sites
     self.files = files
     self.connections = connections

@@ -14,7 +14,7 @@ package struct AdminAPI: Sendable {
     + ScheduleRoutes.endpoints + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
     + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints + MemberRoutes.endpoints
-    + UserRoutes.endpoints + TokenRoutes.endpoints
+    + UserRoutes.endpoints + TokenRoutes.endpoints + IssuerRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 
@@ -104,7 +104,9 @@ package struct AdminAPI: Sendable {
   private func principal(_ request: HTTPRequest, _ cookie: inout String?) async throws -> Principal? {
     if request.headers["authorization"] != nil {
       guard let token = Self.token(request) else { return nil }
-      return try await services.tokens.principal(for: token)
+      // Three parts with dots between are a token of another system; ours has none.
+      return token.contains(".")
+        ? try await services.webTokens.principal(for: token) : try await services.tokens.principal(for: token)
     }
     let (browser, sessions) = (services.browser, services.signIn.sessions)
     guard let text = request.headers.cookie(browser.cookieName), let found = try await sessions.find(text) else {

@@ -102,6 +102,8 @@ enum Refusals {
     case .unknownToken: HTTPProblem(status: 404, code: "token_not_found", message: message)
     case .emailTaken: HTTPProblem(status: 409, code: "email_taken", message: message, field: "email")
     case .invalidEmail: HTTPProblem(status: 422, code: "invalid_email", message: message, field: "email")
+    case .unknownIssuer: HTTPProblem(status: 404, code: "issuer_not_found", message: message)
+    case .invalidIssuer: HTTPProblem(status: 422, code: "invalid_issuer", message: message)
     case .lastOwner: HTTPProblem(status: 409, code: "last_owner", message: message)
     }
   }

@@ -6,6 +6,8 @@ package enum IdentityError: Error, Sendable, Equatable, CustomStringConvertible 
   case emailTaken(String)
   case invalidEmail(String)
   case lastOwner
+  case unknownIssuer(Int64)
+  case invalidIssuer(String)
 
   package var description: String {
     switch self {
@@ -14,6 +16,8 @@ package enum IdentityError: Error, Sendable, Equatable, CustomStringConvertible 
     case .unknownToken(let id): "There is no token \(id) that is not revoked yet"
     case .emailTaken(let email): "There is already a user with the address \(email)"
     case .invalidEmail(let email): "“\(email)” is no e-mail address; an example is editor@example.org"
+    case .unknownIssuer(let id): "There is no issuer \(id) in this site"
+    case .invalidIssuer(let reason): reason
     case .lastOwner: "The site would have no owner left; make somebody else an owner first"
     }
   }

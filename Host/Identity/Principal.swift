@@ -5,6 +5,8 @@ package struct Principal: Sendable, Equatable {
     case token(Int64)
     /// A person who signed in with a password or a one-time link.
     case session(Int64)
+    /// A person of another system, by a token that it signed.
+    case webToken(user: Int64)
   }
 
   package let credential: Credential

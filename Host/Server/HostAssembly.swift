@@ -191,6 +191,7 @@ struct HostAssembly: Sendable {
       users: UserStore(pool: pool),
       signIn: SignIn(pool: pool, sessions: sessions, hasher: PasswordHasher()),
       browser: BrowserPolicy(publicURL: configuration.publicURL, listens: configuration.listen.host),
+      webTokens: Self.webTokens(configuration, pool: pool, vault: vault, client: client, logger: logger),
       sites: SiteStore(pool: pool),
       files: files,
       connections: publishing.connections,
@@ -229,6 +230,17 @@ struct HostAssembly: Sendable {
     await client.close(within: .seconds(5))
     await effects.close()
     await pool.close()
+  }
+
+  private static func webTokens(
+    _ configuration: HostConfiguration,
+    pool: Pool,
+    vault: Vault,
+    client: HTTPClient,
+    logger: Logger
+  ) -> WebTokens {
+    let download = KeySetDownload(client: client, policy: configuration.addressPolicy, logger: logger)
+    return WebTokens(pool: pool, vault: vault, fetch: { await download.run($0) })
   }
 
   /// What sends notices by mail; nil where the operator names no server.

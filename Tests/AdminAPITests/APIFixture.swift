@@ -153,6 +153,7 @@ struct APIFixture: Sendable {
         hasher: PasswordHasher(parameters: Scrypt.Parameters(n: 16, r: 1, p: 1))
       ),
       browser: BrowserPolicy(publicURL: "https://rostrum.example", listens: "127.0.0.1"),
+      webTokens: WebTokens(pool: pool, vault: vault, fetch: { _ in nil }),
       sites: SiteStore(pool: pool),
       files: files,
       connections: assembly.connections,

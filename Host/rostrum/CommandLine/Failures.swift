@@ -30,8 +30,8 @@ enum Failures {
 
   private static func code(of error: IdentityError) -> ExitCode {
     switch error {
-    case .unknownUser, .unknownMember, .unknownToken: .notFound
-    case .emailTaken, .lastOwner: .failure
+    case .unknownUser, .unknownMember, .unknownToken, .unknownIssuer: .notFound
+    case .emailTaken, .lastOwner, .invalidIssuer: .failure
     case .invalidEmail: .usage
     }
   }

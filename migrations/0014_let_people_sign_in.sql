@@ -64,6 +64,7 @@ CREATE TABLE token_issuers (
 );
 CREATE INDEX token_issuers_issuer ON token_issuers (issuer);
 CREATE INDEX token_issuers_site ON token_issuers (site_id);
+CREATE INDEX token_issuers_key ON token_issuers (key_id) WHERE key_id IS NOT NULL;  -- for changes of keys
 ALTER TABLE token_issuers ENABLE ROW LEVEL SECURITY;  -- no policy: the API role sees no secret
 
 CREATE TABLE user_identities (

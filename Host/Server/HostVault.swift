@@ -1,3 +1,4 @@
+internal import Identity
 package import Logging
 package import Postgres
 package import Publishing
@@ -12,7 +13,8 @@ package struct HostVault: Sendable {
   package let revocations: Revocations
 
   /// Every column of sealed values that any module has.
-  package static let sealedColumns = SealedColumns.all + WebhookEndpoints.sealedColumns
+  package static let sealedColumns =
+    SealedColumns.all + WebhookEndpoints.sealedColumns + TokenIssuerStore.sealedColumns
 
   init(_ vault: Vault, pool: Pool) {
     rotations = KeyRotations(vault: vault, whenCompromised: Revocations.renewal)

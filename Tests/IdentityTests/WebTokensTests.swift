@@ -43,6 +43,7 @@ import Vault
 
   private struct Desk {
     let pool: Pool
+    let vault: Vault
     let tokens: WebTokens
     let server: Server
     let site: Int64
@@ -118,6 +119,7 @@ import Vault
       try await body(
         Desk(
           pool: pool,
+          vault: vault,
           tokens: tokens,
           server: server,
           site: site,
@@ -168,6 +170,46 @@ import Vault
       let stored: String = try await desk.pool.query("SELECT t::text FROM token_issuers t")[0].get(0)
       #expect(!stored.contains(Hex.encode(Desk.secret.reveal())) && !stored.contains("thirty-two"))
       #expect(desk.server.fetches == 0)
+    }
+  }
+
+  @Test func aSharedSecretGetsTheNewKeyOfItsSite() async throws {
+    try await withDesk { desk in
+      let shared = try await desk.add(.shared(Desk.secret), defaultRole: .viewer)
+      // A key set's address needs no key.
+      _ = try await desk.add(.published(url: "https://cms.example/keys"))
+      let rotations = KeyRotations(vault: desk.vault)
+      let resealer = Resealer(
+        vault: desk.vault,
+        rotations: rotations,
+        columns: TokenIssuerStore.sealedColumns,
+        settling: .zero
+      )
+      let begun = try await rotations.rotate(site: desk.site)
+      while try await resealer.round() > 0 {}
+      let rotation = try await rotations.rotation(begun.id)
+      #expect((rotation.resealed, rotation.quarantined) == (1, 0))
+      let keys = try await desk.pool.query("SELECT id FROM token_issuers WHERE key_id = \(rotation.newKey)")
+      #expect(try keys.map { try $0.get(0, as: Int64.self) } == [shared])
+      let token = try desk.sign(desk.claims(["role": nil]), header: ["alg": "HS256"], desk.hmac(Desk.secret))
+      #expect(try await desk.principal(token)?.roles == [desk.site: .viewer])
+    }
+  }
+
+  @Test func aSecretThatDoesNotOpenLetsNobodyInAndStopsNoOtherIssuer() async throws {
+    try await withDesk { desk in
+      let broken = try await desk.add(.shared(Desk.secret), defaultRole: .viewer)
+      let token = try desk.sign(desk.claims(["role": nil]), header: ["alg": "HS256"], desk.hmac(Desk.secret))
+      #expect(try await desk.principal(token) != nil)
+      try await desk.pool.execute(
+        """
+        UPDATE token_issuers SET sealed_secret = set_byte(sealed_secret, 30, get_byte(sealed_secret, 30) # 1)
+        WHERE id = \(broken)
+        """
+      )
+      #expect(try await desk.principal(token) == nil)
+      _ = try await desk.add()
+      #expect(try await desk.principal(try desk.sign(desk.claims()))?.roles == [desk.site: .editor])
     }
   }
 

@@ -1,11 +1,14 @@
 """The vault through the whole program: its format, its keys at the start, changes of keys, and emergencies."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import random
 import subprocess
 import threading
+import time
 
 import pytest
 import vault
@@ -15,6 +18,7 @@ from rostrum import ROOT, Host, Refused, Sandbox, binaries, eventually
 
 VECTORS = json.loads((ROOT / "Tests" / "Support" / "Vectors" / "vault.json").read_text())
 FIRST, SECOND = bytes(range(32)), bytes(range(32, 64))
+CMS_SECRET = "what the host and another system know"
 
 
 def place(vector, **other):
@@ -128,12 +132,31 @@ def test_no_key_is_made_where_something_is_sealed(system, tmp_path):
         other.close()
 
 
+def cms_user(host):
+    """What the host says to somebody whom another system lets in by a secret that both know."""
+    claims = {"iss": "https://cms.example", "aud": "keys", "sub": "7", "exp": int(time.time()) + 300}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "HS256"}, claims)]
+    signature = hmac.new(CMS_SECRET.encode(), b".".join(parts), hashlib.sha256).digest()
+    token = b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+    return host.http.raw("GET", "/api/posts", headers={"Authorization": f"Bearer {token}"})[0]
+
+
 def test_the_keys_change_while_the_host_runs(system):
     host = system
+    host.http.post(
+        f"/api/issuers?siteId={host.site}",
+        {
+            "name": "CMS", "issuer": "https://cms.example", "audience": "keys", "secret": CMS_SECRET,
+            "defaultRole": "viewer",
+        },
+    )
+    assert cms_user(host) == 200
     old = {int(key) for (key,) in rows(host, "SELECT DISTINCT key_id FROM platform_connections")}
     done = host.run("vault", "rotate", "--site", str(host.site), "--json")
     assert (done["oldKey"],) == tuple(old) and done["endedAt"]
-    assert done["resealed"] >= 2 and done["quarantined"] == 0
+    assert done["resealed"] >= 3 and done["quarantined"] == 0
+    assert rows(host, f"SELECT count(*) FROM token_issuers WHERE key_id = {done['newKey']}") == [["1"]]
+    assert cms_user(host) == 200
     assert tokens(host, FIRST) == {host.alice: "token-of-alice", host.bob: "token-of-bob"}
     made = host.dispatch(host.write("After the change"), [host.alice])
     assert host.ended(made["deliveries"][0]["id"])["state"] == "sent"
@@ -162,6 +185,7 @@ def test_the_keys_change_while_the_host_runs(system):
     host.start()
     made = host.dispatch(host.write("With the new key alone"), [host.bob])
     assert host.ended(made["deliveries"][0]["id"])["state"] == "sent"
+    assert cms_user(host) == 200
     assert "disabled" in host.run("vault", "status") or "destroyed" in host.run("vault", "status")
 
 

@@ -11,7 +11,7 @@ import Vault
     "api_tokens.token_hash", "delivery_inputs.seed", "idempotency_keys.request_hash", "media.sha256",
     "vault_keys.kcv", "schema_migrations.checksum", "plugin_bundle_parts.content", "plugin_bundles.manifest",
     "plugin_bundles.signature",
-    "delivery_contents.digest",
+    "delivery_contents.digest", "sessions.token_hash", "sessions.previous_hash", "sign_in_links.token_hash",
   ]
   /// Under the keys of the hosts; changed with them.
   private static let wrapped: Set<String> = ["vault_keys.wrapped"]

@@ -1,6 +1,7 @@
 import Cryptography
 import FoundationEssentials
 import JSONDocument
+import Logging
 package import Postgres
 package import Vault
 
@@ -92,8 +93,7 @@ package struct TokenIssuerStore: Sendable {
     ) {
       var secret: Secret?
       if let bytes = try row.get("sealed_secret", as: [UInt8]?.self) {
-        let context = Self.context(try row.get("id"), site: try row.get("site_id"))
-        secret = try await vault.open(stored: bytes, keyID: try row.get("key_id"), for: context)
+        secret = try await open(bytes, row)
       }
       found.append(try Self.issuer(row, secret: secret))
     }
@@ -132,6 +132,52 @@ package struct TokenIssuerStore: Sendable {
     return try rows.first.map { (try $0.get("id"), try $0.get("name"), try $0.get("is_disabled")) }
   }
 
+  // MARK: Secrets
+
+  /// The columns of this module with sealed values.
+  package static let sealedColumns = [
+    SealedColumn(
+      table: "token_issuers",
+      column: "sealed_secret",
+      keyColumn: "key_id",
+      row: "t.id::text",
+      place: "t.id, t.site_id",
+      context: { row in context(try row.get("id"), site: try row.get("site_id")) }
+    )
+  ]
+
+  private func sealed(_ issuer: TokenIssuer, _ id: Int64) async throws -> (url: String?, secret: SealedBlob?) {
+    switch issuer.keys {
+    case .published(let url): return (url, nil)
+    case .shared(let secret):
+      guard let secret else { throw IdentityError.invalidIssuer("A shared secret is missing") }
+      return (nil, try await vault.seal(secret, for: Self.context(id, site: issuer.site)))
+    }
+  }
+
+  /// The secret of a row; nil when it does not open. Such an issuer lets nobody in, and stands in no other one's way:
+  /// every site chooses the names of its issuers itself.
+  private func open(_ bytes: [UInt8], _ row: Row) async throws -> Secret? {
+    let (id, site): (Int64, Int64) = (try row.get("id"), try row.get("site_id"))
+    do {
+      return try await vault.open(stored: bytes, keyID: try row.get("key_id"), for: Self.context(id, site: site))
+    } catch VaultError.unreadable {
+      Logger.current.warning("The secret of a token issuer does not open", ["issuer": .int(id), "site": .int(site)])
+      return nil
+    }
+  }
+
+  private static func context(_ id: Int64, site: Int64) -> SealContext {
+    SealContext(
+      kind: .clientSecret,
+      site: site,
+      platform: "",
+      connection: id,
+      field: "token-issuer",
+      generation: 1
+    )
+  }
+
   // MARK: Rows
 
   private static let columns: SQL = """
@@ -153,26 +199,6 @@ package struct TokenIssuerStore: Sendable {
       roles: roles.compactMapValues { $0.stringValue.flatMap(Role.init) },
       defaultRole: try row.get("default_role", as: String?.self).flatMap(Role.init),
       createdAt: try row.get("created_at")
-    )
-  }
-
-  private func sealed(_ issuer: TokenIssuer, _ id: Int64) async throws -> (url: String?, secret: SealedBlob?) {
-    switch issuer.keys {
-    case .published(let url): return (url, nil)
-    case .shared(let secret):
-      guard let secret else { throw IdentityError.invalidIssuer("A shared secret is missing") }
-      return (nil, try await vault.seal(secret, for: Self.context(id, site: issuer.site)))
-    }
-  }
-
-  private static func context(_ id: Int64, site: Int64) -> SealContext {
-    SealContext(
-      kind: .clientSecret,
-      site: site,
-      platform: "",
-      connection: id,
-      field: "token-issuer",
-      generation: 1
     )
   }
 

@@ -154,4 +154,21 @@ import Testing
       lowChanges == ["POST /api/notices/{id}/read", "POST /api/notices/{id}/dismiss", "PUT /api/notices/settings"]
     )
   }
+
+  /// Keys and emergencies are for whoever looks after the host, whatever somebody is in a site.
+  @Test func theVaultIsForOperatorsOnly() {
+    let vault = AdminAPI.endpoints.filter { $0.path.hasPrefix("/api/admin/vault") }
+    for endpoint in vault {
+      guard case .operatorOnly = endpoint.access else {
+        Issue.record("\(endpoint.method) \(endpoint.path) is for \(endpoint.access)")
+        continue
+      }
+    }
+    #expect(
+      Set(vault.map { "\($0.method.rawValue) \($0.path)" }) == [
+        "GET /api/admin/vault", "POST /api/admin/vault/rotations", "POST /api/admin/vault/revocations",
+        "POST /api/admin/vault/keys/{key}/destroy",
+      ]
+    )
+  }
 }

@@ -155,7 +155,7 @@ let package = Package(
 
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
-    module("Identity", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module(
       "Publishing",
@@ -166,7 +166,7 @@ let package = Package(
       ]
     ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
-    module("Vault", in: "Host", ["Cryptography", "Logging", "Postgres"]),
+    module("Vault", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres"]),
     module(
       "WebhookEndpoints",
       in: "Host",
@@ -182,7 +182,7 @@ let package = Package(
       ]
     ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
-    tests("IdentityTests", ["Cryptography", "Identity", "Postgres", "TestSupport"]),
+    tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
     tests(
       "PublishingTests",
@@ -193,7 +193,7 @@ let package = Package(
       ]
     ),
     tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
-    tests("VaultTests", ["Cryptography", "Postgres", "TestSupport", "Vault"]),
+    tests("VaultTests", ["Cryptography", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
     tests(
       "WebhookEndpointsTests",
       [
@@ -234,7 +234,7 @@ let package = Package(
         "Cryptography", "HTTPClient", "Identity", "JSONDocument", "JSONText", "Jail", "Logging", "Migrations",
         "Notices",
         "PluginHost", "PluginManifest", "PluginStore", "PluginTestKit", "Postgres", "Processes", "Publishing", "Server",
-        "ServiceTree", "Sites", "WebhookEndpoints",
+        "ServiceTree", "Sites", "Vault", "WebhookEndpoints",
       ]
     ),
 
@@ -251,8 +251,8 @@ let package = Package(
       "ServerTests",
       [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore", "PluginHost",
-        "PluginManifest", "PluginStore", "Processes", "Publishing", "Server", "ServiceTree", "TestSupport", "rostrum",
-        "rostrum-jail",
+        "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "Server", "ServiceTree", "TestSupport",
+        "Vault", "rostrum", "rostrum-jail",
       ]
     ),
 
@@ -263,7 +263,7 @@ let package = Package(
       dependencies: [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "Jail", "JobQueue", "Logging", "Migrations",
         "PluginHost", "PluginManifest",
-        "Postgres", "Processes", "ServiceTree",
+        "Postgres", "Processes", "Publishing", "ServiceTree", "Vault",
       ],
       path: "Tests/Benchmarks",
       exclude: ["Driver", "Peers"],
@@ -279,7 +279,7 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["Cryptography", "Logging", "Migrations", "Postgres", "Processes", "ServiceTree"],
       path: "Tests/Support",
-      exclude: ["Python"],
+      exclude: ["Python", "Vectors"],
       swiftSettings: settings
     ),
   ]

@@ -8,50 +8,17 @@ struct APIContext: Sendable {
   let endpoint: Endpoint
   /// Nil for open operations.
   let principal: Principal?
+  /// What ``Admission`` found.
+  let admittedSite: Int64?
   let query: QueryParameters
   /// The checked body; null for operations without one.
   let body: JSONValue
   let services: APIServices
 
-  /// The site of the request, after the role was checked.
+  /// The site of the request, in which the caller may do what the operation declares.
   func site() throws -> Int64 {
-    guard let principal, case .site(let permission) = endpoint.access else {
-      preconditionFailure("\(endpoint.path) asks for a site without declaring it")
-    }
-    let asked = (try query.int64("siteId", 1...Int64.max), body.objectValue?["siteId"]?.int64Value)
-    if let inQuery = asked.0, let inBody = asked.1, inQuery != inBody {
-      throw HTTPProblem(
-        status: 400,
-        code: "notAllowed",
-        message: "siteId is \(inQuery) in the address and \(inBody) in the body; send it once",
-        field: "siteId"
-      )
-    }
-    let named = asked.0 ?? asked.1
-    guard let site = named ?? principal.onlySite else {
-      throw HTTPProblem(
-        status: 400,
-        code: "missing",
-        message: "siteId is missing; the token reaches \(principal.roles.count) sites, so the request must name one",
-        field: "siteId"
-      )
-    }
-    guard let role = principal.roles[site] else {
-      throw HTTPProblem(
-        status: 404,
-        code: "site_not_found",
-        message: "There is no site \(site) that this token reaches",
-        field: "siteId"
-      )
-    }
-    guard role.allows(permission) else {
-      throw HTTPProblem(
-        status: 403,
-        code: "forbidden",
-        message: "Your role in site \(site) is \(role.rawValue); this needs at least \(permission.minimumRole.rawValue)"
-      )
-    }
-    return site
+    guard let admittedSite else { preconditionFailure("\(endpoint.path) asks for a site without declaring it") }
+    return admittedSite
   }
 
   /// The caller; only for operations that need a token.
@@ -110,5 +77,20 @@ extension HTTPProblem {
     code: "unauthorized",
     message: "The request has no valid token; send “Authorization: Bearer rst_…” (see `rostrum token create`)",
     headers: ["www-authenticate": "Bearer"]
+  )
+
+  /// Something that begins like a token and can not be one.
+  static let brokenToken = HTTPProblem(
+    status: 401,
+    code: "unauthorized",
+    message: "The token was not copied whole: its last characters do not fit the others",
+    headers: ["www-authenticate": "Bearer"]
+  )
+
+  /// A change that a browser sent for a page that is not ours, or that does not say which.
+  static let foreignPage = HTTPProblem(
+    status: 403,
+    code: "foreign_page",
+    message: "A session's cookie counts only for requests of this host's own pages; programs send a token instead"
   )
 }

@@ -9,6 +9,7 @@ package import PluginStore
 package import Postgres
 package import Publishing
 package import Sites
+package import Vault
 
 package import struct WebhookEndpoints.WebhookEndpoints
 
@@ -19,6 +20,9 @@ package struct APIServices: Sendable {
   package var plugins: PluginHost
   package var tokens: TokenStore
   package var users: UserStore
+  package var signIn: SignIn
+  package var browser: BrowserPolicy
+  package var webTokens: WebTokens
   package var sites: SiteStore
   package var files: MediaFiles
   package var connections: ConnectionService
@@ -27,6 +31,8 @@ package struct APIServices: Sendable {
   package var control: DeliveryControl
   package var webhooks: WebhookEndpoints
   package var notices: NoticeInbox
+  package var rotations: KeyRotations
+  package var revocations: Revocations
   package var events: EventHub
   package var limiter: RateLimiter
   package var retention: JournalRetention
@@ -43,6 +49,9 @@ package struct APIServices: Sendable {
     plugins: PluginHost,
     tokens: TokenStore,
     users: UserStore,
+    signIn: SignIn,
+    browser: BrowserPolicy,
+    webTokens: WebTokens,
     sites: SiteStore,
     files: MediaFiles,
     connections: ConnectionService,
@@ -51,6 +60,8 @@ package struct APIServices: Sendable {
     control: DeliveryControl,
     webhooks: WebhookEndpoints,
     notices: NoticeInbox,
+    rotations: KeyRotations,
+    revocations: Revocations,
     events: EventHub,
     limiter: RateLimiter,
     retention: JournalRetention,
@@ -64,6 +75,9 @@ package struct APIServices: Sendable {
     self.plugins = plugins
     self.tokens = tokens
     self.users = users
+    self.signIn = signIn
+    self.browser = browser
+    self.webTokens = webTokens
     self.sites = sites
     self.files = files
     self.connections = connections
@@ -72,6 +86,8 @@ package struct APIServices: Sendable {
     self.control = control
     self.webhooks = webhooks
     self.notices = notices
+    self.rotations = rotations
+    self.revocations = revocations
     self.events = events
     self.limiter = limiter
     self.retention = retention

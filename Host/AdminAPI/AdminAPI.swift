@@ -13,7 +13,8 @@ package struct AdminAPI: Sendable {
     + ConnectionRoutes.endpoints + LimitRoutes.endpoints + TargetRoutes.endpoints + DispatchRoutes.endpoints
     + ScheduleRoutes.endpoints + DeliveryRoutes.endpoints + DistributionRoutes.endpoints + QueueRoutes.endpoints
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
-    + NoticeRoutes.endpoints
+    + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints + MemberRoutes.endpoints
+    + UserRoutes.endpoints + TokenRoutes.endpoints + IssuerRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 
@@ -41,19 +42,30 @@ package struct AdminAPI: Sendable {
   }
 
   private func answer(_ request: HTTPRequest, _ endpoint: Endpoint) async throws -> HTTPResponse {
+    var cookie: String?
     do {
-      let principal = try await admit(request, endpoint)
+      let principal = try await admit(request, endpoint, &cookie)
       let query = try request.query()
+      let body = try Self.parse(request, endpoint)
+      let site = try Admission.site(
+        endpoint.access,
+        principal,
+        query: query,
+        body: body,
+        parameters: request.parameters
+      )
       try Self.check(query, endpoint)
+      try Self.check(body, endpoint)
       let context = APIContext(
         request: request,
         endpoint: endpoint,
         principal: principal,
+        admittedSite: site,
         query: query,
-        body: try Self.body(request, endpoint),
+        body: body,
         services: services
       )
-      return try await endpoint.handler(context)
+      return try await endpoint.handler(context).with(cookie: cookie)
     } catch {
       guard let problem = Refusals.problem(error) else {
         services.logger.error(
@@ -69,29 +81,42 @@ package struct AdminAPI: Sendable {
           ["request": "\(request.id)", "route": "\(endpoint.path)", "error": "\(error)", "errno": .int(Int(code))]
         )
       }
-      return problem.response()
+      return problem.response().with(cookie: cookie)
     }
   }
 
   // MARK: Who
 
-  private func admit(_ request: HTTPRequest, _ endpoint: Endpoint) async throws -> Principal? {
+  /// - Parameter cookie: set when the answer has to give the session a new name.
+  private func admit(_ request: HTTPRequest, _ endpoint: Endpoint, _ cookie: inout String?) async throws -> Principal? {
     if case .open = endpoint.access { return nil }
-    guard let token = Self.token(request), let principal = try await services.tokens.principal(for: token) else {
+    guard let principal = try await principal(request, &cookie) else {
       // Only requests without a valid token count for the address, so that one client behind a shared address never
       // locks out another one.
       try take("address:\(request.remoteAddress)", services.limits.address)
-      throw HTTPProblem.unauthorized
+      throw Self.token(request).map(TokenStore.isBroken) ?? false ? HTTPProblem.brokenToken : HTTPProblem.unauthorized
     }
-    try take("token:\(principal.tokenID)", services.limits.token)
-    if case .operatorOnly = endpoint.access, !principal.isOperator {
-      throw HTTPProblem(
-        status: 403,
-        code: "forbidden",
-        message: "This needs a user who looks after the whole host (an operator)"
-      )
-    }
+    try take("\(principal.credential)", services.limits.token)
     return principal
+  }
+
+  /// Who sends the request: a request with a token has no cookies, whatever it brings.
+  private func principal(_ request: HTTPRequest, _ cookie: inout String?) async throws -> Principal? {
+    if request.headers["authorization"] != nil {
+      guard let token = Self.token(request) else { return nil }
+      // Three parts with dots between are a token of another system; ours has none.
+      return token.contains(".")
+        ? try await services.webTokens.principal(for: token) : try await services.tokens.principal(for: token)
+    }
+    let (browser, sessions) = (services.browser, services.signIn.sessions)
+    guard let text = request.headers.cookie(browser.cookieName), let found = try await sessions.find(text) else {
+      return nil
+    }
+    guard [.get, .head, .options].contains(request.method) || browser.isOwnPage(request.headers) else {
+      throw HTTPProblem.foreignPage
+    }
+    cookie = found.replacement.map { browser.cookie($0, lifetime: sessions.lifetime) }
+    return found.principal
   }
 
   private func take(_ key: String, _ limit: RateLimiter.Limit) throws {
@@ -150,8 +175,8 @@ package struct AdminAPI: Sendable {
     }
   }
 
-  /// The body, checked against the operation's description; null where there is none.
-  static func body(_ request: HTTPRequest, _ endpoint: Endpoint) throws -> JSONValue {
+  /// The body as it came; null where there is none.
+  static func parse(_ request: HTTPRequest, _ endpoint: Endpoint) throws -> JSONValue {
     guard let schema = endpoint.body, !endpoint.isUpload else { return .null }
     if let type = request.headers["content-type"], !isJSON(type) {
       throw HTTPProblem(
@@ -163,9 +188,23 @@ package struct AdminAPI: Sendable {
     }
     // An operation whose members may all be left out may have no body at all.
     if request.body.bytes.isEmpty, schema.allowsNothing { return .object([:]) }
-    let value = try JSONValue.parse(request.body.bytes)
-    try schema.check(value, at: "")
-    return value
+    return try JSONValue.parse(request.body.bytes)
+  }
+
+  /// Refuses what the operation's description does not allow in the body.
+  static func check(_ body: JSONValue, _ endpoint: Endpoint) throws {
+    guard let schema = endpoint.body, !endpoint.isUpload else { return }
+    try schema.check(body, at: "")
+  }
+}
+
+extension HTTPResponse {
+  /// The response, with a new name for the session.
+  fileprivate func with(cookie: String?) -> HTTPResponse {
+    guard let cookie, headers["set-cookie"] == nil else { return self }
+    var response = self
+    response.headers.set("set-cookie", cookie)
+    return response
   }
 }
 

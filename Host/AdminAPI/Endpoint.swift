@@ -8,12 +8,16 @@ struct Endpoint: Sendable {
   enum Access: Sendable {
     /// Anybody, without a token.
     case open
-    /// Any valid token.
-    case anyToken
+    /// Whoever has a valid token or session. A site that the query names must be in reach.
+    case signedIn
+    /// A person with a session, not a program with a token.
+    case person
     /// Somebody who looks after the whole host.
     case operatorOnly
     /// A role in the site of the request.
     case site(Permission)
+    /// A role in the site that `{id}` of the path names. Operators see every site.
+    case siteInPath(Permission)
   }
 
   /// What an operation answers when all goes well.

@@ -18,11 +18,14 @@ enum OpenAPI {
         "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
       ],
       "servers": [["url": "/"]],
-      "security": [["token": []]],
+      "security": [["token": []], ["session": []]],
       "paths": .object(paths.mapValues { .object($0) }),
       "webhooks": webhooks,
       "components": [
-        "securitySchemes": ["token": ["type": "http", "scheme": "bearer", "bearerFormat": "rst_…"]],
+        "securitySchemes": [
+          "token": ["type": "http", "scheme": "bearer", "bearerFormat": "rst_…"],
+          "session": ["type": "apiKey", "in": "cookie", "name": "__Host-rostrum"],
+        ],
         "schemas": .object(schemas.mapValues(\.openAPI)),
       ],
     ]
@@ -88,8 +91,8 @@ enum OpenAPI {
 
   private static let reasons: [Int: String] = [
     400: "A value is wrong; nothing was changed",
-    401: "The token is missing or not valid",
-    403: "The role of the token does not allow it",
+    401: "The token or the session is missing or not valid",
+    403: "The role does not allow it",
     404: "There is no such thing that the token reaches",
     408: "The request came too slowly",
     409: "The thing is in a state that does not allow it",
@@ -109,6 +112,7 @@ enum OpenAPI {
       "tags": [.string(tag(endpoint))],
     ]
     if case .open = endpoint.access { members["security"] = [] }
+    if case .person = endpoint.access { members["security"] = [["session": []]] }
     let parameters = parameters(endpoint)
     if !parameters.isEmpty { members["parameters"] = .array(parameters) }
     if endpoint.isUpload {
@@ -165,8 +169,13 @@ enum OpenAPI {
     }
     var refusals = endpoint.refusals + [400, 408, 431, 503]
     if case .open = endpoint.access {} else { refusals += [401, 429] }
-    if case .site = endpoint.access { refusals += [403, 404] }
-    if case .operatorOnly = endpoint.access { refusals.append(403) }
+    switch endpoint.access {
+    case .open, .signedIn: break
+    case .operatorOnly, .person: refusals.append(403)
+    case .site, .siteInPath: refusals += [403, 404]
+    }
+    // A session's cookie from a foreign page.
+    if endpoint.method != .get { refusals.append(403) }
     if !endpoint.parameters.isEmpty { refusals.append(404) }
     if endpoint.body != nil || endpoint.isUpload { refusals += [413, 415] }
     if endpoint.isCreate { refusals.append(409) }

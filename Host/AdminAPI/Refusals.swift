@@ -7,6 +7,7 @@ import PluginStore
 import Postgres
 import Publishing
 import Sites
+import Vault
 import WebhookEndpoints
 
 /// Turns every error of the layers below into the API's answer, at one place.
@@ -21,8 +22,12 @@ enum Refusals {
     case let error as PublishingError: problem(error)
     case let error as StoreError: problem(error)
     case let error as SiteError: problem(error)
+    case let error as SignInError: problem(error)
+    case let error as IdentityError: problem(error)
     case let error as MediaError: problem(error)
     case let error as WebhookError: problem(error)
+    case let error as VaultRefusal:
+      HTTPProblem(status: error.kind == .notFound ? 404 : 409, code: error.code, message: error.message)
     case let error as PostgresError where error.isConnectionLost || error.isNotSent:
       HTTPProblem.unavailable("The database is not available right now; nothing was changed, try again")
     default: nil
@@ -69,6 +74,37 @@ enum Refusals {
     case .domainTaken: HTTPProblem(status: 409, code: "domain_taken", message: "\(error)", field: "domain")
     case .unknownTimeZone: HTTPProblem(status: 422, code: "unknown_time_zone", message: "\(error)", field: "timeZone")
     case .versionConflict: HTTPProblem(status: 409, code: "version_conflict", message: "\(error)", field: "If-Match")
+    }
+  }
+
+  private static func problem(_ error: SignInError) -> HTTPProblem {
+    let message = "\(error)"
+    return switch error {
+    case .wrong: HTTPProblem(status: 401, code: "sign_in_failed", message: message)
+    case .tooMany(let seconds):
+      HTTPProblem(
+        status: 429,
+        code: "too_many_requests",
+        message: message,
+        headers: ["retry-after": "\(seconds)"]
+      )
+    case .busy: HTTPProblem(status: 429, code: "busy", message: message, headers: ["retry-after": "2"])
+    case .linkNotValid: HTTPProblem(status: 422, code: "link_not_valid", message: message, field: "secret")
+    case .weakPassword: HTTPProblem(status: 422, code: "weak_password", message: message, field: "password")
+    }
+  }
+
+  private static func problem(_ error: IdentityError) -> HTTPProblem {
+    let message = "\(error)"
+    return switch error {
+    case .unknownUser: HTTPProblem(status: 404, code: "user_not_found", message: message)
+    case .unknownMember: HTTPProblem(status: 404, code: "member_not_found", message: message)
+    case .unknownToken: HTTPProblem(status: 404, code: "token_not_found", message: message)
+    case .emailTaken: HTTPProblem(status: 409, code: "email_taken", message: message, field: "email")
+    case .invalidEmail: HTTPProblem(status: 422, code: "invalid_email", message: message, field: "email")
+    case .unknownIssuer: HTTPProblem(status: 404, code: "issuer_not_found", message: message)
+    case .invalidIssuer: HTTPProblem(status: 422, code: "invalid_issuer", message: message)
+    case .lastOwner: HTTPProblem(status: 409, code: "last_owner", message: message)
     }
   }
 

@@ -20,16 +20,20 @@ package enum Role: String, Sendable, CaseIterable, Comparable {
 }
 
 /// Something that a request wants to do in a site.
-package enum Permission: Sendable, CaseIterable {
+///
+/// The raw values are the scopes of tokens.
+package enum Permission: String, Sendable, CaseIterable {
   case read
   /// Write posts and upload media.
   case write
   /// Send, schedule, cancel and retry.
   case publish
   /// Connect and disconnect accounts, make targets.
-  case manageAccounts
-  /// Change the site and its members.
-  case manageSite
+  case manageAccounts = "accounts"
+  /// Change the site and see its members.
+  case manageSite = "site"
+  /// Let people in, change their roles and let them go.
+  case manageMembers = "members"
 
   /// The lowest role that may do it.
   package var minimumRole: Role {
@@ -38,6 +42,7 @@ package enum Permission: Sendable, CaseIterable {
     case .write: .author
     case .publish: .editor
     case .manageAccounts, .manageSite: .admin
+    case .manageMembers: .owner
     }
   }
 }

@@ -11,8 +11,6 @@ package final class TokenStore: Sendable {
     var checkedAt: ContinuousClock.Instant
   }
 
-  /// The first characters of every token, so that leak scanners can find one.
-  package static let prefix = "rst_"
   /// How long a checked token is trusted without asking the database again; a revoked token lives this long at most.
   private static let trust: Duration = .seconds(5)
   private static let capacity = 10_000
@@ -25,25 +23,39 @@ package final class TokenStore: Sendable {
     self.pool = pool
   }
 
+  /// What a token may do; less than its user, never more.
+  package struct Limits: Sendable, Equatable {
+    /// The sites that it reaches; nil: all of the user's.
+    package var sites: [Int64]?
+    /// The highest role that it has anywhere; nil: the user's own.
+    package var role: Role?
+    /// What it may be used for; nil: everything that the role allows.
+    package var scopes: Set<Permission>?
+
+    package init(sites: [Int64]? = nil, role: Role? = nil, scopes: Set<Permission>? = nil) {
+      self.sites = sites
+      self.role = role
+      self.scopes = scopes
+    }
+
+    var isNone: Bool { sites == nil && role == nil && scopes == nil }
+  }
+
   /// Makes a token. The returned text is the only copy.
-  ///
-  /// - Parameters:
-  ///   - site: limits the token to one site; nil: all sites of the user.
-  ///   - roleLimit: the highest role that the token has anywhere; nil: the user's own.
   package func create(
     user: Int64,
-    site: Int64?,
-    roleLimit: Role?,
+    limits: Limits = Limits(),
     name: String,
     expiresAt: Date?,
     in tx: Transaction
   ) async throws -> (id: Int64, token: Secret) {
-    let text = Self.prefix + Base64.encodeURL(RandomBytes.make(32))
+    let text = TokenText.make()
     let rows = try await tx.query(
       """
-      INSERT INTO api_tokens (user_id, site_id, role_limit, name, token_hash, hint, expires_at)
-      VALUES (\(user), \(site), \(roleLimit?.rawValue), \(name), \(SHA256.digest(text)), \(String(text.suffix(4))),
-        \(expiresAt))
+      INSERT INTO api_tokens (user_id, site_ids, role_limit, scopes, name, token_hash, hint, expires_at)
+      VALUES (\(user), CASE WHEN \(limits.sites != nil) THEN \(limits.sites ?? []) END, \(limits.role?.rawValue),
+        CASE WHEN \(limits.scopes != nil) THEN \(limits.scopes?.map(\.rawValue).sorted() ?? []) END,
+        \(name), \(SHA256.digest(text)), \(String(text.suffix(4))), \(expiresAt))
       RETURNING id
       """
     )
@@ -51,20 +63,26 @@ package final class TokenStore: Sendable {
     return (id, Secret(text))
   }
 
-  /// All tokens, newest first, without what they are made of.
-  package func list() async throws -> [StoredToken] {
+  /// Tokens, newest first, without what they are made of.
+  ///
+  /// - Parameters:
+  ///   - user: whose; nil: everybody's.
+  ///   - before: only tokens with a lower id.
+  ///   - limit: how many at most; nil: all.
+  package func list(user: Int64? = nil, before: Int64 = .max, limit: Int? = nil) async throws -> [StoredToken] {
     try await pool.query(
       """
-      SELECT t.id, u.email, t.site_id, t.role_limit, t.name, t.hint, t.created_at, t.expires_at, t.last_used_at,
-        t.revoked_at
-      FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY t.id DESC
+      SELECT t.id, u.email, t.site_ids, t.role_limit, t.scopes, t.name, t.hint, t.created_at, t.expires_at,
+        t.last_used_at, t.revoked_at
+      FROM api_tokens t JOIN users u ON u.id = t.user_id
+      WHERE (\(user == nil) OR t.user_id = \(user ?? 0)) AND t.id < \(before)
+      ORDER BY t.id DESC LIMIT \(limit.map { Int64($0) })
       """
     ).map { row in
       StoredToken(
         id: try row.get("id"),
         email: try row.get("email"),
-        siteID: try row.get("site_id"),
-        roleLimit: try row.get("role_limit", as: String?.self).flatMap(Role.init),
+        limits: try Self.limits(row),
         name: try row.get("name"),
         hint: try row.get("hint"),
         createdAt: try row.get("created_at"),
@@ -75,9 +93,24 @@ package final class TokenStore: Sendable {
     }
   }
 
-  package func revoke(_ id: Int64) async throws {
+  private static func limits(_ row: Row) throws -> Limits {
+    Limits(
+      sites: try row.get("site_ids"),
+      role: try row.get("role_limit", as: String?.self).flatMap(Role.init),
+      // A word that a newer host wrote gives nothing here.
+      scopes: try row.get("scopes", as: [String]?.self).map { Set($0.compactMap(Permission.init)) }
+    )
+  }
+
+  /// Ends a token.
+  ///
+  /// - Parameter user: whose it must be; nil: anybody's.
+  package func revoke(_ id: Int64, user: Int64? = nil) async throws {
     let count = try await pool.execute(
-      "UPDATE api_tokens SET revoked_at = now() WHERE id = \(id) AND revoked_at IS NULL"
+      """
+      UPDATE api_tokens SET revoked_at = now()
+      WHERE id = \(id) AND (\(user == nil) OR user_id = \(user ?? 0)) AND revoked_at IS NULL
+      """
     )
     known.withLock { $0.removeAll() }
     if count == 0 { throw IdentityError.unknownToken(id) }
@@ -88,9 +121,12 @@ package final class TokenStore: Sendable {
     known.withLock { $0.removeAll() }
   }
 
+  /// Whether a text looks like a token that was not copied whole: it begins like one and can not be one.
+  package static func isBroken(_ text: String) -> Bool { text.hasPrefix(TokenText.prefix) && !TokenText.isWhole(text) }
+
   /// Who holds the token; nil when it is unknown, expired or revoked, or its user is deactivated.
   package func principal(for token: String) async throws -> Principal? {
-    guard token.hasPrefix(Self.prefix), token.utf8.count == 47 else { return nil }
+    guard TokenText.isWhole(token) else { return nil }
     let hash = SHA256.digest(token)
     let now = ContinuousClock.now
     if let entry = known.withLock({ $0[hash] }), now - entry.checkedAt < Self.trust {
@@ -104,7 +140,7 @@ package final class TokenStore: Sendable {
       if known.count >= Self.capacity { known.removeAll() }
       known[hash] = Known(principal: principal, expiresAt: expiresAt, checkedAt: now)
     }
-    used.withLock { _ = $0.insert(principal.tokenID) }
+    if case .token(let id) = principal.credential { used.withLock { _ = $0.insert(id) } }
     return principal
   }
 
@@ -121,31 +157,31 @@ package final class TokenStore: Sendable {
   private func load(_ hash: [UInt8]) async throws -> (Principal, Date?)? {
     let rows = try await pool.query(
       """
-      SELECT t.id, t.user_id, t.site_id AS token_site, t.role_limit, t.expires_at, u.name, u.is_operator, s.site_id, s.role
+      SELECT t.id, t.user_id, t.site_ids, t.role_limit, t.scopes, t.expires_at, u.name, u.is_operator, s.site_id, s.role
       FROM api_tokens t
       JOIN users u ON u.id = t.user_id AND u.deactivated_at IS NULL
       LEFT JOIN (site_users s JOIN sites ON sites.id = s.site_id AND sites.archived_at IS NULL)
-        ON s.user_id = t.user_id AND (t.site_id IS NULL OR s.site_id = t.site_id)
+        ON s.user_id = t.user_id AND (t.site_ids IS NULL OR s.site_id = ANY (t.site_ids))
       WHERE t.token_hash = \(hash) AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
       """
     )
     guard let first = rows.first else { return nil }
-    let limit = try first.get("role_limit", as: String?.self).flatMap(Role.init)
+    let limits = try Self.limits(first)
     var roles: [Int64: Role] = [:]
     for row in rows {
       guard let site = try row.get("site_id", as: Int64?.self),
         let role = Role(rawValue: try row.get("role"))
       else { continue }
-      roles[site] = limit.map { min($0, role) } ?? role
+      roles[site] = limits.role.map { min($0, role) } ?? role
     }
     let principal = Principal(
-      tokenID: try first.get("id"),
+      credential: .token(try first.get("id")),
       userID: try first.get("user_id"),
       name: try first.get("name"),
       // A limited token is never an operator: it was made to do less.
-      isOperator: try first.get("is_operator", as: Bool.self) && limit == nil
-        && first.get("token_site", as: Int64?.self) == nil,
-      roles: roles
+      isOperator: try first.get("is_operator", as: Bool.self) && limits.isNone,
+      roles: roles,
+      scopes: limits.scopes
     )
     return (principal, try first.get("expires_at"))
   }
@@ -156,9 +192,7 @@ package struct StoredToken: Sendable {
   package var id: Int64
   /// Whose it is.
   package var email: String
-  /// The one site it is limited to; nil: all of the user's.
-  package var siteID: Int64?
-  package var roleLimit: Role?
+  package var limits: TokenStore.Limits
   package var name: String
   /// Its last characters, to tell tokens apart.
   package var hint: String
@@ -170,22 +204,5 @@ package struct StoredToken: Sendable {
   /// Whether it still opens anything at `date`.
   package func isValid(at date: Date) -> Bool {
     revokedAt == nil && expiresAt.map { $0 > date } ?? true
-  }
-}
-
-/// Why an identity could not be stored or found.
-package enum IdentityError: Error, Sendable, Equatable, CustomStringConvertible {
-  case unknownUser(String)
-  case unknownToken(Int64)
-  case emailTaken(String)
-  case invalidEmail(String)
-
-  package var description: String {
-    switch self {
-    case .unknownUser(let user): "There is no active user “\(user)”; see `rostrum user list`"
-    case .unknownToken(let id): "There is no token \(id) that is not revoked yet"
-    case .emailTaken(let email): "There is already a user with the address \(email)"
-    case .invalidEmail(let email): "“\(email)” is no e-mail address; an example is editor@example.org"
-    }
   }
 }

@@ -112,7 +112,12 @@ package struct PublishingAssembly: Sendable {
       pool: parts.pool,
       vault: parts.vault,
       plugins: parts.plugins,
-      caller: AccountCaller(plugins: parts.plugins, egress: parts.egress, logger: parts.logger),
+      caller: AccountCaller(
+        plugins: parts.plugins,
+        egress: parts.egress,
+        revocations: accounts.revocations,
+        logger: parts.logger
+      ),
       cache: accounts,
       limits: lanes
     )

@@ -36,6 +36,7 @@ struct HostAssembly: Sendable {
   private let events: EventHub
   private let housekeeping: Housekeeping
   private let readers: [OutboxReader]
+  private let keeper: VaultKeeper
   private let services: APIServices
 
   /// Requests of people and background reads; hot writes have connections of their own.
@@ -157,11 +158,19 @@ struct HostAssembly: Sendable {
         consume: { events, tx in try await notices.consume(events, tx) }
       ),
     ]
+    let hostVault = HostVault(vault, pool: pool)
+    keeper = VaultKeeper(vault: hostVault, home: configuration.home, logger: logger)
     let tokens = TokenStore(pool: pool)
+    let sessions = SessionStore(
+      pool: pool,
+      idle: .seconds(configuration.sessionIdleMinutes * 60),
+      lifetime: .seconds(configuration.sessionHours * 3_600)
+    )
     housekeeping = Housekeeping(
       pool: pool,
       publishing: publishing,
       tokens: tokens,
+      sessions: sessions,
       files: files,
       notices: notices,
       states: [
@@ -180,6 +189,9 @@ struct HostAssembly: Sendable {
       plugins: plugins,
       tokens: tokens,
       users: UserStore(pool: pool),
+      signIn: SignIn(pool: pool, sessions: sessions, hasher: PasswordHasher()),
+      browser: BrowserPolicy(publicURL: configuration.publicURL, listens: configuration.listen.host),
+      webTokens: Self.webTokens(configuration, pool: pool, vault: vault, client: client, logger: logger),
       sites: SiteStore(pool: pool),
       files: files,
       connections: publishing.connections,
@@ -188,6 +200,8 @@ struct HostAssembly: Sendable {
       control: publishing.control(queue: queue),
       webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: configuration.addressPolicy),
       notices: NoticeInbox(pool: pool),
+      rotations: hostVault.rotations,
+      revocations: hostVault.revocations,
       events: events,
       limiter: RateLimiter(),
       retention: JournalRetention(pool: pool, days: configuration.retentionDays),
@@ -204,7 +218,7 @@ struct HostAssembly: Sendable {
     await marks.round()
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, marks, queue] + readers + [events, httpService(ready)],
+      services: [housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [events, httpService(ready)],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )
@@ -216,6 +230,17 @@ struct HostAssembly: Sendable {
     await client.close(within: .seconds(5))
     await effects.close()
     await pool.close()
+  }
+
+  private static func webTokens(
+    _ configuration: HostConfiguration,
+    pool: Pool,
+    vault: Vault,
+    client: HTTPClient,
+    logger: Logger
+  ) -> WebTokens {
+    let download = KeySetDownload(client: client, policy: configuration.addressPolicy, logger: logger)
+    return WebTokens(pool: pool, vault: vault, fetch: { await download.run($0) })
   }
 
   /// What sends notices by mail; nil where the operator names no server.

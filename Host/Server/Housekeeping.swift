@@ -17,6 +17,7 @@ struct Housekeeping: Service {
   let pool: Pool
   let publishing: PublishingAssembly
   let tokens: TokenStore
+  let sessions: SessionStore
   let files: MediaFiles
   let notices: NoticeStore
   /// What this host looks at for itself.
@@ -55,6 +56,7 @@ struct Housekeeping: Service {
     await orLog("Applying limits", logger) { try await publishing.lanes.refresh() }
     await orLog("Looking for breakers that stay open", logger) { try await publishing.breakers.reportLong() }
     await orLog("Storing the use of tokens", logger) { try await tokens.flushUse() }
+    await orLog("Removing sessions that have ended", logger) { try await sessions.clean() }
   }
 
   private func look() async {

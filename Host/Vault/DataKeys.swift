@@ -26,14 +26,14 @@ final class DataKeys: Sendable {
   private let state = Mutex(State())
   private let pool: Pool
   private let keyring: Keyring
-  private let primaryKeyID: Int64
   private let lifetime: Duration
   private static let maximumCached = 4_096
+  /// How often a new key is wrapped again because the key-encryption key changed at the same moment.
+  private static let wrappings = 3
 
-  init(pool: Pool, keyring: Keyring, primaryKeyID: Int64, lifetime: Duration) {
+  init(pool: Pool, keyring: Keyring, lifetime: Duration) {
     self.pool = pool
     self.keyring = keyring
-    self.primaryKeyID = primaryKeyID
     self.lifetime = lifetime
   }
 
@@ -103,28 +103,22 @@ final class DataKeys: Sendable {
   }
 
   private func readOrMakePrimary(site: Int64) async throws(VaultError) -> DataKey {
-    if let key = try await readPrimary(site: site) { return key }
-    // The wrapped key is bound to its id, so the id is taken first.
-    let ids = try await query("SELECT nextval(pg_get_serial_sequence('vault_keys', 'id'))")
-    guard let id: Int64 = try ids.first.map({ row throws(VaultError) in try column(row, 0) }),
-      let wrappingKey = keyring.key(primaryKeyID)
-    else { throw .unreadable }
-    let key = Secret.random(count: AESGCM.keyByteCount)
-    let context = SealContext.dataKey(id: id, site: site)
-    let wrapped = try Envelope.seal(key, context: context, key: wrappingKey, keyID: primaryKeyID)
-    let made = try await query(
-      """
-      INSERT INTO vault_keys (id, purpose, key_number, site_id, status, wrapped, wrapped_by, kcv, activated_at)
-      OVERRIDING SYSTEM VALUE
-      VALUES (\(id), 'dek', \(id), \(site), 'primary', \(wrapped.bytes), \(primaryKeyID),
-        \(Envelope.checkValue(of: key)), now())
-      ON CONFLICT DO NOTHING RETURNING id::bigint
-      """
-    )
-    if !made.isEmpty { return DataKey(id: id, site: site, key: key) }
-    // Another host was faster; its row is committed, since the conflict waits for that.
-    guard let other = try await readPrimary(site: site) else { throw .unreadable }
-    return other
+    for _ in 0..<Self.wrappings {
+      if let key = try await readPrimary(site: site) { return key }
+      // The wrapped key is bound to its id, so the id is taken first.
+      let rows = try await query(
+        """
+        SELECT nextval(pg_get_serial_sequence('vault_keys', 'id')), key_number FROM vault_keys
+        WHERE purpose = 'kek' AND status = 'primary'
+        """
+      )
+      guard let row = rows.first else { throw .unreadable }
+      let new = try NewDataKey(id: column(row, 0), site: site, wrappedBy: column(row, 1), keyring: keyring)
+      let made = try await query(new.insertion)
+      if !made.isEmpty { return DataKey(id: new.id, site: site, key: new.key) }
+      // Another host was faster; its row is committed, since the conflict waits for that.
+    }
+    throw .unreadable
   }
 
   private func readPrimary(site: Int64) async throws(VaultError) -> DataKey? {
@@ -139,6 +133,11 @@ final class DataKeys: Sendable {
   }
 
   private func unwrap(_ row: Row) throws(VaultError) -> DataKey {
+    try Self.unwrap(row, keyring)
+  }
+
+  /// Opens a key from the columns `id, site_id, wrapped, kcv`.
+  static func unwrap(_ row: Row, _ keyring: Keyring) throws(VaultError) -> DataKey {
     let id: Int64 = try column(row, 0)
     let site: Int64 = try column(row, 1)
     let blob = try SealedBlob(column(row, 2))
@@ -158,6 +157,10 @@ final class DataKeys: Sendable {
   }
 
   private func column<Value: PostgresDecodable>(_ row: Row, _ index: Int) throws(VaultError) -> Value {
+    try Self.column(row, index)
+  }
+
+  private static func column<Value: PostgresDecodable>(_ row: Row, _ index: Int) throws(VaultError) -> Value {
     do {
       return try row.get(index, as: Value.self)
     } catch {

@@ -3,16 +3,15 @@ internal import Postgres
 
 /// Compares the key setting with the database at start.
 enum KeyRegistration {
-  /// Checks all keys, registers new ones and returns the id of the primary key-encryption key.
+  /// Checks all keys and registers new ones.
   ///
   /// Nothing but the first key of an empty database is written before the check, so that a start with a wrong
   /// setting leaves no trace.
-  static func run(pool: Pool, keyring: Keyring) async throws(VaultError) -> Int64 {
+  static func run(pool: Pool, keyring: Keyring) async throws(VaultError) {
     do {
       if let first = keyring.entries.first { try await registerFirst(first, pool: pool) }
-      let primary = try await checkAll(pool: pool, keyring: keyring)
+      try await checkAll(pool: pool, keyring: keyring)
       for entry in keyring.entries { try await register(entry, pool: pool) }
-      return primary
     } catch let error as PostgresError {
       throw .database(error)
     } catch let error as VaultError {
@@ -22,8 +21,8 @@ enum KeyRegistration {
     }
   }
 
-  private static func checkAll(pool: Pool, keyring: Keyring) async throws -> Int64 {
-    var primary: Int64?
+  private static func checkAll(pool: Pool, keyring: Keyring) async throws {
+    var hasPrimary = false
     let rows = try await pool.query(
       "SELECT key_number, status, kcv FROM vault_keys WHERE purpose = 'kek' AND status <> 'destroyed' ORDER BY id"
     )
@@ -38,10 +37,9 @@ enum KeyRegistration {
       guard constantTimeEquals(try row.get("kcv", as: [UInt8].self), Envelope.checkValue(of: key)) else {
         throw VaultError.keyWrong(id: id)
       }
-      if status == "primary" { primary = id }
+      if status == "primary" { hasPrimary = true }
     }
-    guard let primary else { throw VaultError.invalidKeySetting("the database names no primary key") }
-    return primary
+    guard hasPrimary else { throw VaultError.invalidKeySetting("the database names no primary key") }
   }
 
   /// Makes the key primary in a database without any key; of two hosts that start at once, one does it.

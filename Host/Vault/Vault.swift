@@ -6,6 +6,10 @@ package import Postgres
 /// A key-encryption key of the operator's setting wraps one data key per site; the data key seals the values.
 package final class Vault: Sendable {
   private let dataKeys: DataKeys
+  let pool: Pool
+  let keyring: Keyring
+  /// How long any host may go on sealing with a key that is not primary any more.
+  let keyLifetime: Duration
 
   /// Checks every key of the setting against the database and registers new ones: the first key of a new database
   /// becomes primary, later ones wait as pending.
@@ -13,8 +17,11 @@ package final class Vault: Sendable {
   /// - Parameter keyLifetime: How long a data key is used before its row is read again.
   /// - Throws: `keyMissing` or `keyWrong` with the id, upon which the host must not start.
   package init(pool: Pool, keyring: Keyring, keyLifetime: Duration = .seconds(5)) async throws(VaultError) {
-    let primary = try await KeyRegistration.run(pool: pool, keyring: keyring)
-    dataKeys = DataKeys(pool: pool, keyring: keyring, primaryKeyID: primary, lifetime: keyLifetime)
+    try await KeyRegistration.run(pool: pool, keyring: keyring)
+    dataKeys = DataKeys(pool: pool, keyring: keyring, lifetime: keyLifetime)
+    self.pool = pool
+    self.keyring = keyring
+    self.keyLifetime = keyLifetime
   }
 
   /// Seals `secret` for its place. Store the blob's `bytes` and `keyID` in the row that the context names.

@@ -41,7 +41,11 @@ package enum EventCatalogue {
       about: "The platform no longer takes an account's credentials",
       members: ["id", "platform"]
     ),
-    Kind(name: "connection.revoked", about: "An account was disconnected", members: ["id", "platform"]),
+    Kind(
+      name: "connection.revoked",
+      about: "An account was disconnected, or its credentials were taken out of use",
+      members: ["id", "platform"]
+    ),
     Kind(
       name: "connection.quota",
       about: "Four fifths of a limit of an account are used",

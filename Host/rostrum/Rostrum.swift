@@ -9,7 +9,8 @@ import Server
 enum Rostrum {
   static let commands: [Command] =
     [ServeCommand.command, DemoCommand.command, MigrateCommand.command, DoctorCommand.command] + UserCommands.all
-    + TokenCommands.all + SiteCommands.all + LimitCommands.all + WebhookCommands.all + NoticeCommands.all
+    + TokenCommands.all + SiteCommands.all + LimitCommands.all + WebhookCommands.all
+    + NoticeCommands.all + VaultCommands.all + IssuerCommands.all
     + [WhyCommand.command] + HoldCommands.all + BackupCommands.all
     + PluginCommands.all + PluginDevCommands.all
 

@@ -38,6 +38,7 @@ struct APIFixture: Sendable {
   let site: Int64
   let otherSite: Int64
   let connection: Int64
+  private let vault: Vault
   /// Tokens by the role that their holder has in `site`.
   let tokens: [Role: String]
   let operatorToken: String
@@ -146,6 +147,13 @@ struct APIFixture: Sendable {
       plugins: plugins,
       tokens: TokenStore(pool: pool),
       users: UserStore(pool: pool),
+      signIn: SignIn(
+        pool: pool,
+        sessions: SessionStore(pool: pool),
+        hasher: PasswordHasher(parameters: Scrypt.Parameters(n: 16, r: 1, p: 1))
+      ),
+      browser: BrowserPolicy(publicURL: "https://rostrum.example", listens: "127.0.0.1"),
+      webTokens: WebTokens(pool: pool, vault: vault, fetch: { _ in nil }),
       sites: SiteStore(pool: pool),
       files: files,
       connections: assembly.connections,
@@ -154,6 +162,8 @@ struct APIFixture: Sendable {
       control: assembly.control(queue: queue),
       webhooks: WebhookEndpoints(pool: pool, vault: vault, policy: AddressPolicy()),
       notices: NoticeInbox(pool: pool),
+      rotations: KeyRotations(vault: vault),
+      revocations: Revocations(pool: pool),
       events: EventHub(pool: pool, logger: logger),
       limiter: RateLimiter(),
       retention: JournalRetention(pool: pool, days: 30),
@@ -173,26 +183,45 @@ struct APIFixture: Sendable {
     for role in Role.allCases { tokens[role] = try await people.token(role, in: site) }
     self.tokens = tokens
     operatorToken = try await people.token(nil, in: site, isOperator: true)
-    let lane = try await queue.ensureLanes([LaneSpecification(kind: "delivery", key: "probe:acc", siteID: site)])
-    connection = try await pool.query(
+    connection = try await Self.connect("acc", name: "Account", site: site, services, vault)
+    self.vault = vault
+  }
+
+  /// An account of a site that the plugin works for.
+  func connect(_ account: String, site: Int64) async throws -> Int64 {
+    try await Self.connect(account, name: account, site: site, services, vault)
+  }
+
+  private static func connect(
+    _ account: String,
+    name: String,
+    site: Int64,
+    _ services: APIServices,
+    _ vault: Vault
+  ) async throws -> Int64 {
+    let lane = try await services.queue.ensureLanes([
+      LaneSpecification(kind: "delivery", key: "probe:\(account)", siteID: site)
+    ])
+    let connection: Int64 = try await services.pool.query(
       """
       INSERT INTO platform_connections (site_id, platform, account_id, account_name, sealed_credentials, key_id, lane_id)
-      VALUES (\(site), 'probe', 'acc', 'Account', '\\x00', 1, \(lane[0])) RETURNING id
+      VALUES (\(site), 'probe', \(account), \(name), '\\x00', 1, \(lane[0])) RETURNING id
       """
     )[0].get(0)
     let sealed = try await vault.sealCredentials(
-      ["token": Secret("token of acc")],
+      ["token": Secret("token of \(account)")],
       site: site,
       platform: "probe",
       connection: connection,
       generation: 1
     )
-    try await pool.execute(
+    try await services.pool.execute(
       """
       UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID), generation = 1
       WHERE id = \(connection)
       """
     )
+    return connection
   }
 
   // MARK: Requests
@@ -211,6 +240,28 @@ struct APIFixture: Sendable {
   }
 
   func get(_ target: String, as role: Role? = .owner) async -> TestClient.Answer { await send(.get, target, as: role) }
+
+  // MARK: People
+
+  /// A token of a new person with a role in a site.
+  func token(_ role: Role, in site: Int64, email: String) async throws -> String {
+    try await People(pool: pool, services: services).token(role, in: site, email: email)
+  }
+
+  /// The cookie of a new session of whoever has a role in `site`.
+  func cookie(_ role: Role) async throws -> String {
+    let session = try await pool.transaction { tx in
+      let user = try await services.users.user(email: "\(role.rawValue)@a.example").id
+      return try await services.signIn.sessions.create(
+        user: user,
+        replacing: nil,
+        address: "192.0.2.1",
+        userAgent: nil,
+        in: tx
+      )
+    }
+    return "__Host-rostrum=\(try #require(session.revealText()))"
+  }
 
   /// How many rows there are in the tables that requests change.
   func rows() async throws -> [Int] {
@@ -242,11 +293,11 @@ private struct People {
     }
   }
 
-  func token(_ role: Role?, in site: Int64, isOperator: Bool = false) async throws -> String {
+  func token(_ role: Role?, in site: Int64, isOperator: Bool = false, email: String? = nil) async throws -> String {
     let name = role?.rawValue ?? "operator"
     let token = try await pool.transaction { tx in
       let user = try await services.users.create(
-        email: "\(name)@a.example",
+        email: email ?? "\(name)@a.example",
         name: name,
         isOperator: isOperator,
         in: tx
@@ -254,8 +305,6 @@ private struct People {
       if let role { try await services.users.setRole(role, of: user.id, in: site, in: tx) }
       return try await services.tokens.create(
         user: user.id,
-        site: nil,
-        roleLimit: nil,
         name: name,
         expiresAt: nil,
         in: tx

@@ -27,6 +27,7 @@ enum RostrumBench {
     rostrum-bench fleet --launcher FILE --manifest FILE --executable FILE --count N
     rostrum-bench gate --url URL --requests N
     rostrum-bench upload --url URL --bytes N
+    rostrum-bench vault --database URL --reads N
     rostrum-bench load --url URL --rate N --token TOKEN < bodies
     """
 
@@ -71,6 +72,13 @@ enum RostrumBench {
       let report = try await bench.fanOut(rounds: options.number("rounds"))
       show([
         "firstP50": .double(report.firstP50), "lastP50": .double(report.lastP50), "lastP99": .double(report.lastP99),
+      ])
+    case "vault":
+      let bench = VaultBench(database: try Configuration(url: options.text("database")))
+      let report = try await bench.read(count: options.number("reads"))
+      show([
+        "warm50": .double(report.warm50), "warm99": .double(report.warm99), "cold50": .double(report.cold50),
+        "cold99": .double(report.cold99),
       ])
     case "plugin":
       let bench = try PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))

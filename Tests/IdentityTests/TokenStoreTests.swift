@@ -16,10 +16,12 @@ import Testing
     func token(
       site: Int64? = nil,
       role: Role? = nil,
+      scopes: Set<Permission>? = nil,
       expiresAt: Date? = nil
     ) async throws -> (id: Int64, text: String) {
       let (id, token) = try await pool.transaction { tx in
-        try await tokens.create(user: user.id, site: site, roleLimit: role, name: "t", expiresAt: expiresAt, in: tx)
+        let limits = TokenStore.Limits(sites: site.map { [$0] }, role: role, scopes: scopes)
+        return try await tokens.create(user: user.id, limits: limits, name: "t", expiresAt: expiresAt, in: tx)
       }
       return (id, try #require(token.revealText()))
     }
@@ -46,7 +48,7 @@ import Testing
       let (id, text) = try await people.token()
       let principal = try #require(try await people.tokens.principal(for: text))
       #expect(principal.userID == people.user.id)
-      #expect(principal.tokenID == id)
+      #expect(principal.credential == .token(id))
       #expect(principal.isOperator)
       #expect(principal.roles == [people.sites[0]: .editor, people.sites[1]: .owner])
     }
@@ -87,6 +89,76 @@ import Testing
       #expect(one.onlySite == people.sites[0])
       // A token for one site may not look after the whole host.
       #expect(!one.isOperator)
+    }
+  }
+
+  @Test func scopesOnlyTakeAway() async throws {
+    try await withPeople(isOperator: true) { people in
+      let (id, text) = try await people.token(scopes: [.read, .publish, .manageMembers])
+      let scoped = try #require(try await people.tokens.principal(for: text))
+      #expect(!scoped.isOperator)
+      #expect(scoped.may(.read, in: people.sites[0]) && scoped.may(.publish, in: people.sites[0]))
+      #expect(!scoped.may(.write, in: people.sites[0]))
+      // An editor gets no more than an editor may.
+      #expect(!scoped.may(.manageMembers, in: people.sites[0]))
+      #expect(scoped.may(.manageMembers, in: people.sites[1]))
+      let nothing = try #require(try await people.tokens.principal(for: try await people.token(scopes: []).text))
+      #expect(!nothing.may(.read, in: people.sites[0]))
+      let stored = try #require(try await people.tokens.list(user: people.user.id).last)
+      #expect(stored.id == id && stored.limits.scopes == [.read, .publish, .manageMembers])
+    }
+  }
+
+  @Test func severalSitesAreSeveral() async throws {
+    try await withPeople { people in
+      let make = { (sites: [Int64]) in
+        try await people.pool.transaction { tx in
+          try await people.tokens.create(
+            user: people.user.id,
+            limits: TokenStore.Limits(sites: sites),
+            name: "t",
+            expiresAt: nil,
+            in: tx
+          ).token.revealText() ?? ""
+        }
+      }
+      let both = try #require(try await people.tokens.principal(for: try await make(people.sites)))
+      #expect(both.roles == [people.sites[0]: .editor, people.sites[1]: .owner])
+      let none = try #require(try await people.tokens.principal(for: try await make([])))
+      #expect(none.roles.isEmpty)
+    }
+  }
+
+  @Test func tokensThatWereNotCopiedWholeAreTold() async throws {
+    try await withPeople { people in
+      let (_, text) = try await people.token()
+      #expect(text.utf8.count == 53 && !TokenStore.isBroken(text))
+      var characters = Array(text)
+      for place in 4..<characters.count {
+        let old = characters[place]
+        characters[place] = old == "a" ? "b" : "a"
+        #expect(TokenStore.isBroken(String(characters)), "\(place)")
+        characters[place] = old
+      }
+      for count in 4..<53 where count != 47 { #expect(TokenStore.isBroken(String(text.prefix(count)))) }
+      #expect(TokenStore.isBroken(text + "a"))
+      #expect(!TokenStore.isBroken("abc.def.ghi"))
+      // One from before there were check characters.
+      let old = "rst_" + Base64.encodeURL([UInt8](repeating: 7, count: 32))
+      try await people.pool.execute("UPDATE api_tokens SET token_hash = \(SHA256.digest(old))")
+      #expect(try await people.tokens.principal(for: old)?.userID == people.user.id)
+    }
+  }
+
+  @Test func onlyTheOwnerEndsAToken() async throws {
+    try await withPeople { people in
+      let (id, text) = try await people.token()
+      await #expect(throws: IdentityError.unknownToken(id)) {
+        try await people.tokens.revoke(id, user: people.user.id + 1)
+      }
+      #expect(try await people.tokens.principal(for: text) != nil)
+      try await people.tokens.revoke(id, user: people.user.id)
+      #expect(try await people.tokens.principal(for: text) == nil)
     }
   }
 

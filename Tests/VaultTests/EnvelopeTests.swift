@@ -1,4 +1,7 @@
 import Cryptography
+import FoundationEssentials
+import JSONDocument
+import TestSupport
 import Testing
 import Vault
 
@@ -14,42 +17,50 @@ import Vault
     generation: 3
   )
 
-  struct Vector: Sendable {
+  struct Vector: Sendable, CustomTestStringConvertible {
+    let about: String
     let context: SealContext
     let keyID: Int64
     let plaintext: [UInt8]
     let blob: String
+
+    var testDescription: String { about }
+
+    init(_ json: JSONValue) throws {
+      func number(_ name: String) throws -> Int64 { try #require(json[name]?.int64Value) }
+      func text(_ name: String) throws -> String { try #require(json[name]?.stringValue) }
+      about = try text("about")
+      keyID = try number("keyId")
+      plaintext = try #require(Hex.decode(try text("plaintext")))
+      blob = try text("blob")
+      context = SealContext(
+        kind: try #require(SealKind(rawValue: UInt8(try number("kind")))),
+        site: try number("site"),
+        platform: try text("platform"),
+        connection: try number("connection"),
+        field: try text("field"),
+        generation: try number("generation")
+      )
+    }
   }
 
-  // Made with another implementation (Python's cryptography package) from the format's description alone.
-  static let vectors = [
-    Vector(
-      context: context,
-      keyID: 7,
-      plaintext: Array("secret".utf8),
-      blob: "5301010100000007a0a1a2a3a4a5a6a7a8a9aaab957d1f5f20bffacaa6914b0da0dec5bc4e53e74df315"
-    ),
-    Vector(
-      context: SealContext(
-        kind: .clientSecret,
-        site: .max,
-        platform: "",
-        connection: -1,
-        field: "",
-        generation: 0
-      ),
-      keyID: 4_294_967_295,
-      plaintext: [],
-      blob: "53010102ffffffffa0a1a2a3a4a5a6a7a8a9aaab3163fac5b6f50cbb3b0cadc2212ddf73"
-    ),
-    Vector(
-      context: .dataKey(id: 9, site: 5),
-      keyID: 1,
-      plaintext: Array(64..<96),
-      blob: "5301010500000001a0a1a2a3a4a5a6a7a8a9aaab"
-        + "a6593e6e018e44f82a2ccd984b378e9120fd0b43c6e2143bc4577cdd23f62b5e9e50070252fdfe660a4aef52b12e9026"
-    ),
-  ]
+  /// Made with another implementation (Tests/Support/Python/vault.py), which opens them too.
+  static let document: JSONValue = {
+    let path = TestDatabase.packageFolder + "/Tests/Support/Vectors/vault.json"
+    // What can not be read fails the test that counts the vectors.
+    guard let data = FileManager.default.contents(atPath: path), let json = try? JSONValue.parse(Array(data)) else {
+      return .null
+    }
+    return json
+  }()
+  static let vectors = (document["vectors"]?.arrayValue ?? []).compactMap { try? Vector($0) }
+
+  @Test func thereIsAVectorOfEachKind() {
+    #expect(Set(Self.vectors.map(\.context.kind)) == Set(SealKind.allCases))
+    #expect(Self.vectors.count == Self.document["vectors"]?.arrayValue?.count)
+    #expect(Self.document["key"]?.stringValue == Hex.encode(Self.key.reveal()))
+    #expect(Self.document["nonce"]?.stringValue == Hex.encode(Self.nonce))
+  }
 
   @Test(arguments: vectors)
   func matchesAnotherImplementation(vector: Vector) throws {
@@ -67,7 +78,7 @@ import Vault
   }
 
   @Test func checkValueMatchesAnotherImplementation() {
-    #expect(Hex.encode(Envelope.checkValue(of: Self.key)) == "70fec6815aabdc54")
+    #expect(Hex.encode(Envelope.checkValue(of: Self.key)) == Self.document["checkValue"]?.stringValue)
   }
 
   @Test func noncesDiffer() throws {

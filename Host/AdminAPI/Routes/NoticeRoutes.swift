@@ -26,7 +26,7 @@ enum NoticeRoutes {
       method: .get,
       path: "/api/notices",
       summary: "Notices of the sites that the token reaches and, for owners and operators, of the host; newest first",
-      access: .anyToken,
+      access: .signedIn,
       query: [
         .optional("siteId", .id, "Only this site"), .cursor, .limit,
         .optional("state", .choice(NoticeInbox.State.allCases.map(\.rawValue)), "open when left out"),
@@ -40,7 +40,7 @@ enum NoticeRoutes {
       method: .post,
       path: "/api/notices/{id}/read",
       summary: "Note that you have seen a notice",
-      access: .anyToken,
+      access: .signedIn,
       success: .json(200, shape),
       handler: { try await mark($0, isDismissed: false) }
     ),
@@ -48,7 +48,7 @@ enum NoticeRoutes {
       method: .post,
       path: "/api/notices/{id}/dismiss",
       summary: "Take a notice out of your list",
-      access: .anyToken,
+      access: .signedIn,
       success: .json(200, shape),
       handler: { try await mark($0, isDismissed: true) }
     ),
@@ -56,7 +56,7 @@ enum NoticeRoutes {
       method: .get,
       path: "/api/notices/settings",
       summary: "Which notices you get by e-mail",
-      access: .anyToken,
+      access: .signedIn,
       success: .json(200, settings),
       handler: { context in
         let setting = try await context.services.notices.mailSetting(of: context.caller().userID)
@@ -67,7 +67,7 @@ enum NoticeRoutes {
       method: .put,
       path: "/api/notices/settings",
       summary: "Choose which notices you get by e-mail",
-      access: .anyToken,
+      access: .signedIn,
       body: settings,
       success: .json(200, settings),
       handler: { context in
@@ -105,19 +105,11 @@ enum NoticeRoutes {
 
   private static func reach(_ context: APIContext) throws -> NoticeInbox.Reach {
     let caller = try context.caller()
-    guard let site = try context.query.int64("siteId", 1...Int64.max) else {
+    guard let site = context.admittedSite else {
       return NoticeInbox.Reach(
         user: caller.userID,
         sites: Array(caller.roles.keys),
         includesHost: caller.isOperator || caller.roles.values.contains(.owner)
-      )
-    }
-    guard caller.may(.read, in: site) else {
-      throw HTTPProblem(
-        status: 404,
-        code: "site_not_found",
-        message: "There is no site \(site) that this token reaches",
-        field: "siteId"
       )
     }
     return NoticeInbox.Reach(user: caller.userID, sites: [site], includesHost: false)

@@ -60,7 +60,7 @@ enum PluginRoutes {
         method: .get,
         path: "/api/plugins",
         summary: "Installed plugins and how they do",
-        access: .anyToken,
+        access: .signedIn,
         success: .json(200, .array(shape, 0...200)),
         handler: list
       )

@@ -21,7 +21,7 @@ enum SiteRoutes {
       method: .get,
       path: "/api/sites",
       summary: "The sites that the token reaches",
-      access: .anyToken,
+      access: .signedIn,
       query: [.cursor, .limit],
       success: .page(shape),
       handler: list
@@ -43,18 +43,18 @@ enum SiteRoutes {
       method: .get,
       path: "/api/sites/{id}",
       summary: "One site",
-      access: .anyToken,
+      access: .siteInPath(.read),
       success: .json(200, shape),
-      handler: { context in Envelope.ok(json(try await context.services.sites.site(try reach(context, .read)))) }
+      handler: { context in Envelope.ok(json(try await context.services.sites.site(context.site()))) }
     ),
     Endpoint(
       method: .put,
       path: "/api/sites/{id}",
       summary: "Change a site; send If-Match with the version that was edited",
-      access: .anyToken,
+      access: .siteInPath(.manageSite),
       body: .object([.optional("name", name), .optional("domain", domain), .optional("timeZone", zone)]),
       success: .json(200, shape),
-      refusals: [403, 409, 422],
+      refusals: [409, 422],
       handler: update
     ),
   ]
@@ -88,7 +88,7 @@ enum SiteRoutes {
   }
 
   private static func update(_ context: APIContext) async throws -> HTTPResponse {
-    let id = try reach(context, .manageSite)
+    let id = try context.site()
     let version = try context.expectedVersion()
     return try await context.services.pool.transaction(scope: .owner) { tx in
       let site = try await context.services.sites.update(
@@ -102,21 +102,6 @@ enum SiteRoutes {
       try await tx.execute(Audit.row("site.update", "site:\(id)", site: id, context))
       return Envelope.ok(json(site))
     }
-  }
-
-  /// The site in the path, if the caller's role there allows it.
-  private static func reach(_ context: APIContext, _ permission: Permission) throws -> Int64 {
-    let id = try context.id()
-    let caller = try context.caller()
-    guard let role = caller.roles[id] ?? (caller.isOperator ? .viewer : nil) else { throw SiteError.notFound(id) }
-    guard role.allows(permission) else {
-      throw HTTPProblem(
-        status: 403,
-        code: "forbidden",
-        message: "Your role in site \(id) is \(role.rawValue); this needs at least \(permission.minimumRole.rawValue)"
-      )
-    }
-    return id
   }
 
   private static func json(_ site: Site) -> JSONValue {

@@ -26,10 +26,14 @@ extension JSONValue {
 /// Rows of the audit trail.
 enum Audit {
   /// The row of a change that a request makes, for its transaction.
-  static func row(_ action: String, _ subject: String, site: Int64, _ context: APIContext) -> SQL {
+  ///
+  /// - Parameters:
+  ///   - site: nil for what belongs to the host.
+  ///   - user: who did it, where the request has no caller yet.
+  static func row(_ action: String, _ subject: String, site: Int64?, _ context: APIContext, user: Int64? = nil) -> SQL {
     """
     INSERT INTO audit_logs (site_id, user_id, action, subject, address, user_agent)
-    VALUES (\(site), \(context.principal?.userID), \(action), \(subject), \(context.request.remoteAddress),
+    VALUES (\(site), \(user ?? context.principal?.userID), \(action), \(subject), \(context.request.remoteAddress),
       \(context.request.headers["user-agent"].map { String($0.prefix(300)) }))
     """
   }

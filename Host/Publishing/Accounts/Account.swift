@@ -18,6 +18,8 @@ package struct Account: Sendable {
   package let origin: String?
   package let capabilities: RawJSON?
   package let secrets: [String: Secret]
+  /// The number of the newest revocation when the secrets were entered: a newer one may mean them.
+  package let credentialEpoch: Int64
 
   package init(
     connectionID: Int64,
@@ -31,7 +33,8 @@ package struct Account: Sendable {
     endpoint: String?,
     origin: String? = nil,
     capabilities: RawJSON?,
-    secrets: [String: Secret]
+    secrets: [String: Secret],
+    credentialEpoch: Int64 = 0
   ) {
     self.connectionID = connectionID
     self.siteID = siteID
@@ -45,6 +48,7 @@ package struct Account: Sendable {
     self.origin = origin
     self.capabilities = capabilities
     self.secrets = secrets
+    self.credentialEpoch = credentialEpoch
   }
 
   /// The account as the wire's `account` object. Credentials are not part of it.

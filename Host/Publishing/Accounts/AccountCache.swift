@@ -20,27 +20,35 @@ package final class AccountCache: Sendable {
   private let entries = Mutex<[Int64: Entry]>([:])
   private let pool: Pool
   let vault: Vault
+  let revocations: RevocationBoard
 
   package init(pool: Pool, vault: Vault) {
     self.pool = pool
     self.vault = vault
+    revocations = RevocationBoard(pool: pool)
   }
 
   /// The account of a connection.
   ///
-  /// - Throws: ``AccountError/missing`` when the connection is gone, a vault error when its credentials do not open.
+  /// - Throws: ``AccountError`` when the connection is gone or its credentials are revoked, a vault error when they do not
+  ///   open.
   package func account(connection: Int64, generation: Int64, updatedAt: Date) async throws -> Account {
     let known = entries.withLock { $0[connection] }
-    if let known, known.generation == generation, known.updatedAt == updatedAt { return known.account }
-    return try await load(connection)
+    let isKnown = known?.generation == generation && known?.updatedAt == updatedAt
+    guard isKnown, let account = known?.account else { return try await load(connection) }
+    if try await revocations.isRevoked(account) { throw AccountError.revoked }
+    return account
   }
 
   /// Reads and opens the account as it is now.
-  package func load(_ connection: Int64) async throws -> Account {
+  ///
+  /// - Parameter takesRevoked: Whether an account whose credentials are revoked comes without any, so that it can get
+  ///   new ones.
+  package func load(_ connection: Int64, takesRevoked: Bool = false) async throws -> Account {
     let rows = try await pool.query(
       """
       SELECT site_id, platform, lane_id, account_id, account_name, account_handle, account_url, endpoint,
-        origin, capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at
+        origin, capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at, credential_epoch
       FROM platform_connections WHERE id = \(connection) AND deleted_at IS NULL
       """
     )
@@ -48,15 +56,7 @@ package final class AccountCache: Sendable {
     let siteID: Int64 = try row.get("site_id")
     let platform: String = try row.get("platform")
     let generation: Int64 = try row.get("generation")
-    let secrets = try await vault.openCredentials(
-      try row.get("sealed_credentials"),
-      keyID: try row.get("key_id"),
-      site: siteID,
-      platform: platform,
-      connection: connection,
-      generation: generation
-    )
-    let account = Account(
+    let draft = Account(
       connectionID: connection,
       siteID: siteID,
       platform: platform,
@@ -68,7 +68,23 @@ package final class AccountCache: Sendable {
       endpoint: try row.get("endpoint"),
       origin: try row.get("origin"),
       capabilities: try row.get("capabilities", as: String?.self).map { try RawJSON(text: $0) },
-      secrets: secrets
+      secrets: [:],
+      credentialEpoch: try row.get("credential_epoch")
+    )
+    guard try await !revocations.isRevoked(draft) else {
+      if takesRevoked { return draft }
+      throw AccountError.revoked
+    }
+    let account = draft.with(
+      secrets: try await vault.openCredentials(
+        try row.get("sealed_credentials"),
+        keyID: try row.get("key_id"),
+        site: siteID,
+        platform: platform,
+        connection: connection,
+        generation: generation
+      ),
+      epoch: draft.credentialEpoch
     )
     let entry = Entry(generation: generation, updatedAt: try row.get("updated_at"), account: account)
     entries.withLock { entries in
@@ -86,6 +102,12 @@ package final class AccountCache: Sendable {
 
 package enum AccountError: Error, CustomStringConvertible {
   case missing
+  case revoked
 
-  package var description: String { "The account is no longer connected" }
+  package var description: String {
+    switch self {
+    case .missing: "The account is no longer connected"
+    case .revoked: "The credentials of the account were revoked; connect it again"
+    }
+  }
 }

@@ -12,11 +12,13 @@ import PluginProtocol
 package struct AccountCaller: Sendable {
   private let plugins: PluginHost
   private let egress: Egress
+  private let revocations: RevocationBoard
   private let logger: Logger
 
-  package init(plugins: PluginHost, egress: Egress, logger: Logger) {
+  package init(plugins: PluginHost, egress: Egress, revocations: RevocationBoard, logger: Logger) {
     self.plugins = plugins
     self.egress = egress
+    self.revocations = revocations
     self.logger = logger
   }
 
@@ -53,7 +55,7 @@ package struct AccountCaller: Sendable {
           method: method,
           manifest: manifest,
           scope: scope,
-          secrets: AccountSecrets(account: account),
+          secrets: AccountSecrets(account: account, revocations: revocations),
           journal: AccountCallJournal(),
           deadline: deadline
         ),

@@ -55,6 +55,7 @@ package struct ConnectionService: Sendable {
     }
     let (secrets, generated) = try Self.secrets(request.credentials, manifest: manifest)
     let fields = try AccountAddresses(request.fields, manifest: manifest, policy: caller.policy)
+    let epoch = try await cache.revocations.epoch()
     let rows = try await pool.query("SELECT nextval(pg_get_serial_sequence('platform_connections', 'id')) AS id")
     guard let id = try rows.first?.get("id", as: Int64.self) else {
       throw PublishingError(.unavailable, "no_id", "The database gave no number")
@@ -71,7 +72,8 @@ package struct ConnectionService: Sendable {
       endpoint: fields.endpoint,
       origin: fields.origin,
       capabilities: nil,
-      secrets: secrets
+      secrets: secrets,
+      credentialEpoch: epoch
     )
     let (identity, capabilities) = try await ask(manifest, draft)
     try await store(
@@ -114,12 +116,14 @@ package struct ConnectionService: Sendable {
       try await pool.execute(
         """
         WITH b AS (SELECT id, status FROM platform_connections WHERE id = \(id) FOR UPDATE), c AS (
-          UPDATE platform_connections c SET status = 'active', status_reason = NULL, last_validated_at = now(),
-            account_name = \(identity.name), account_handle = \(identity.handle), account_url = \(identity.url),
+          UPDATE platform_connections c SET last_validated_at = now(),
+            status = CASE WHEN must_renew_since IS NULL THEN 'active' ELSE c.status END,
+            status_reason = CASE WHEN must_renew_since IS NOT NULL THEN status_reason END, account_name = \(identity.name), account_handle = \(identity.handle), account_url = \(identity.url),
             capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
-          FROM b WHERE c.id = b.id RETURNING c.id, c.site_id, c.platform, b.status AS former
+          FROM b WHERE c.id = b.id AND c.status <> 'revoked'
+          RETURNING c.id, c.site_id, c.platform, c.status, b.status AS former
         )
-        \(fragment: Self.changed("active")) WHERE former <> 'active'
+        \(fragment: Self.changed("active")) WHERE status = 'active' AND former <> 'active'
         """
       )
     } catch let error as PublishingError where error.kind == .refusedByPlatform {
@@ -138,9 +142,19 @@ package struct ConnectionService: Sendable {
 
   /// Replaces the credentials of a connection; the account must stay the same, and so do schedules and history.
   package func replaceCredentials(_ id: Int64, with credentials: [String: Secret], site: Int64) async throws {
-    let (manifest, account) = try await load(id, site: site)
-    let (entered, _) = try Self.secrets(account.secrets.merging(credentials) { $1 }, manifest: manifest)
-    let draft = account.with(secrets: entered)
+    let epoch = try await cache.revocations.epoch()
+    let (manifest, account) = try await load(id, site: site, takesRevoked: true)
+    let (entered, made) = try Self.secrets(account.secrets.merging(credentials) { $1 }, manifest: manifest)
+    if let name = made.keys.min() {
+      // Nobody would ever see a secret that is made here.
+      throw PublishingError(
+        .invalid,
+        "missing",
+        "credentials.\(name) is missing: the former one was revoked; enter the new one that the other side knows",
+        field: "credentials.\(name)"
+      )
+    }
+    let draft = account.with(secrets: entered, epoch: epoch)
     let (identity, capabilities) = try await ask(manifest, draft)
     guard identity.id == account.accountID else {
       throw PublishingError(
@@ -164,6 +178,7 @@ package struct ConnectionService: Sendable {
       WITH c AS (
         UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
           generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
+          must_renew_since = NULL, credential_epoch = \(epoch),
           capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
         WHERE id = \(id) AND generation = \(generation) RETURNING id, site_id, platform
       )
@@ -219,7 +234,7 @@ package struct ConnectionService: Sendable {
 
   // MARK: Steps
 
-  private func load(_ id: Int64, site: Int64) async throws -> (PluginManifest, Account) {
+  private func load(_ id: Int64, site: Int64, takesRevoked: Bool = false) async throws -> (PluginManifest, Account) {
     // Nothing of another site is opened, not even to look at it.
     let own = try await pool.query(
       "SELECT FROM platform_connections WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL"
@@ -227,9 +242,11 @@ package struct ConnectionService: Sendable {
     if own.isEmpty { throw PublishingError.notFound("connection", id) }
     let account: Account
     do {
-      account = try await cache.load(id)
-    } catch is AccountError {
+      account = try await cache.load(id, takesRevoked: takesRevoked)
+    } catch AccountError.missing {
       throw PublishingError.notFound("connection", id)
+    } catch let error as AccountError {
+      throw PublishingError(.conflict, "credentials_revoked", error.description)
     }
     guard let manifest = plugins.manifest(for: account.platform) else {
       throw PublishingError(.conflict, "plugin_not_installed", "No plugin for “\(account.platform)” is installed")
@@ -294,10 +311,10 @@ package struct ConnectionService: Sendable {
           """
           INSERT INTO platform_connections (id, site_id, platform, account_id, account_name, account_handle,
             account_url, endpoint, origin, capabilities, sealed_credentials, key_id, lane_id, connected_by,
-            last_validated_at)
+            last_validated_at, credential_epoch)
           VALUES (\(id), \(site), \(manifest.id), \(identity.id), \(identity.name), \(identity.handle),
             \(identity.url), \(draft.endpoint), \(draft.origin), \(capabilities.map { JSONB(text: $0.text) }), \(sealed.bytes),
-            \(sealed.keyID), \(lane), \(request.userID), now())
+            \(sealed.keyID), \(lane), \(request.userID), now(), \(draft.credentialEpoch))
           """
         )
         try await tx.execute(
@@ -360,7 +377,7 @@ package struct ConnectionService: Sendable {
 }
 
 extension Account {
-  func with(secrets: [String: Secret]) -> Account {
+  func with(secrets: [String: Secret], epoch: Int64) -> Account {
     Account(
       connectionID: connectionID,
       siteID: siteID,
@@ -373,7 +390,8 @@ extension Account {
       endpoint: endpoint,
       origin: origin,
       capabilities: capabilities,
-      secrets: secrets
+      secrets: secrets,
+      credentialEpoch: epoch
     )
   }
 
@@ -390,7 +408,8 @@ extension Account {
       endpoint: endpoint,
       origin: origin,
       capabilities: capabilities,
-      secrets: secrets
+      secrets: secrets,
+      credentialEpoch: credentialEpoch
     )
   }
 }

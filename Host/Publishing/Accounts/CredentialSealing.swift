@@ -1,5 +1,5 @@
 import Cryptography
-import Vault
+package import Vault
 
 extension Vault {
   /// Seals the credentials of a connection as one blob, bound to its row and generation.
@@ -12,7 +12,7 @@ extension Vault {
   ) async throws -> SealedBlob {
     try await seal(
       ConnectionSecrets(secrets).encoded(),
-      for: Self.context(site: site, platform: platform, connection: connection, generation: generation)
+      for: Self.credentials(site: site, platform: platform, connection: connection, generation: generation)
     )
   }
 
@@ -28,12 +28,13 @@ extension Vault {
     let secret = try await open(
       stored: bytes,
       keyID: keyID,
-      for: Self.context(site: site, platform: platform, connection: connection, generation: generation)
+      for: Self.credentials(site: site, platform: platform, connection: connection, generation: generation)
     )
     return try ConnectionSecrets(decoding: secret).values
   }
 
-  private static func context(site: Int64, platform: String, connection: Int64, generation: Int64) -> SealContext {
+  /// The place of a connection's credentials.
+  package static func credentials(site: Int64, platform: String, connection: Int64, generation: Int64) -> SealContext {
     SealContext(
       kind: .tokens,
       site: site,

@@ -51,8 +51,8 @@ package struct DeliveryHandler: JobHandler {
         generation: task.connectionGeneration,
         updatedAt: task.connectionUpdatedAt
       )
-    } catch is AccountError {
-      let problem = DeliveryProblem(kind: "authRevoked", retry: .reauth, message: "The account is no longer connected")
+    } catch let error as AccountError {
+      let problem = DeliveryProblem(kind: "authRevoked", retry: .reauth, message: error.description)
       return end(DeliveryEnd(.failed, problem: problem), of: job, since: task)
     }
     tools.hint(task, "sending")

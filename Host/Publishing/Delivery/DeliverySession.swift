@@ -245,7 +245,11 @@ struct DeliverySession: Sendable {
           accountOrigin: account.origin,
           accountEndpoint: account.endpoint
         ),
-        secrets: AccountSecrets(account: account),
+        secrets: AccountSecrets(
+          account: account,
+          revocations: tools.accounts.revocations,
+          databaseLost: { journal.loseDatabase() }
+        ),
         journal: journal,
         media: media,
         deadline: deadline

@@ -45,8 +45,8 @@ package struct RemovalHandler: JobHandler {
         generation: task.connectionGeneration,
         updatedAt: task.connectionUpdatedAt
       )
-    } catch is AccountError {
-      let problem = DeliveryProblem(kind: "authRevoked", retry: .reauth, message: "The account is no longer connected")
+    } catch let error as AccountError {
+      let problem = DeliveryProblem(kind: "authRevoked", retry: .reauth, message: error.description)
       return end(problem, of: job)
     }
     // What an earlier attempt left without an outcome is made again.

@@ -65,6 +65,11 @@ final class DeliveryJournal: EffectJournal {
   /// Whether a request could not be journaled because the database was away; nothing was sent for it.
   var hasLostDatabase: Bool { state.withLock(\.hasLostDatabase) }
 
+  /// Notes that something else than the journal could not be read: the attempt ends without a judgement.
+  func loseDatabase() {
+    state.withLock { $0.hasLostDatabase = true }
+  }
+
   /// When the last look-up was sent that the platform answered with success.
   var lookupSentAt: Date? { state.withLock(\.lookupSentAt) }
 

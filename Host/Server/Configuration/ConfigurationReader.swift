@@ -51,6 +51,8 @@ struct ConfigurationReader {
       logLevel: value(.log, allowed: LogLevel.allCases.map(\.name).joined(separator: ", ")) { LogLevel(name: $0) }
         ?? .info,
       apiRate: number(.apiRate, 1...1_000_000) ?? 1_000,
+      sessionIdleMinutes: number(.sessionIdle, 5...1_440) ?? 30,
+      sessionHours: number(.sessionHours, 1...720) ?? 12,
       launcher: launcher(installation),
       allowsUnjailed: value(.allowUnjailed, allowed: "1 or 0") { ["1": true, "0": false][$0] } ?? false,
       bestTier: value(.jailTier, allowed: JailTier.allCases.map(\.description).joined(separator: ", ")) {

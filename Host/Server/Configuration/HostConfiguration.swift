@@ -41,6 +41,10 @@ package struct HostConfiguration: Sendable {
   package var logLevel: LogLevel
   /// Requests per second that one token may make.
   package var apiRate: Int
+  /// After how many unused minutes a person's session ends.
+  package var sessionIdleMinutes: Int
+  /// After how many hours a person's session ends, used or not.
+  package var sessionHours: Int
   /// Absolute path of the program that puts plugins into a jail.
   package var launcher: String
   /// Whether plugins of other publishers may run where the jail does not hold them.
@@ -78,6 +82,13 @@ package struct HostConfiguration: Sendable {
     let configuration = reader.read(installation)
     guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
     return configuration
+  }
+
+  /// The address of a link that lets somebody in. The secret stands behind #, which browsers send to nobody.
+  ///
+  /// - Parameter url: where the host is reached without a public address; nil: the configured port.
+  package func signInLink(_ secret: String, url: String? = nil) -> String {
+    "\(publicURL ?? url ?? listen.url(port: listen.port))/welcome#\(secret)"
   }
 
   /// The file with the key that seals credentials, where `OAUTH_ENCRYPTION_KEY` is not set.

@@ -20,6 +20,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case postgresBinaries = "ROSTRUM_POSTGRES_BIN"
   case log = "ROSTRUM_LOG"
   case apiRate = "ROSTRUM_API_RATE"
+  case sessionIdle = "ROSTRUM_SESSION_IDLE_MINUTES"
+  case sessionHours = "ROSTRUM_SESSION_HOURS"
   case allowUnjailed = "ROSTRUM_ALLOW_UNJAILED"
   case jailTier = "ROSTRUM_JAIL_TIER"
   case retentionDays = "ROSTRUM_RETENTION_DAYS"

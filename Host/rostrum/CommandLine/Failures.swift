@@ -6,6 +6,7 @@ import Postgres
 import Publishing
 import Server
 import Sites
+import Vault
 import WebhookEndpoints
 
 /// Turns errors into a sentence and an exit code, at one place.
@@ -17,6 +18,7 @@ enum Failures {
     case let error as StoreError: (error.code == .notFound ? .notFound : .failure, error.description)
     case let error as IdentityError: (code(of: error), error.description)
     case let error as PublishingError: (error.kind == .notFound ? .notFound : .failure, error.message)
+    case let error as VaultRefusal: (error.kind == .notFound ? .notFound : .failure, error.message)
     case let error as WebhookError: (error.kind == .notFound ? .notFound : .failure, error.message)
     case SiteError.notFound(let id): (.notFound, "There is no site \(id); see `rostrum site list`")
     case let error as PostgresError where error.code == .connection:
@@ -28,8 +30,8 @@ enum Failures {
 
   private static func code(of error: IdentityError) -> ExitCode {
     switch error {
-    case .unknownUser, .unknownToken: .notFound
-    case .emailTaken: .failure
+    case .unknownUser, .unknownMember, .unknownToken, .unknownIssuer: .notFound
+    case .emailTaken, .lastOwner, .invalidIssuer: .failure
     case .invalidEmail: .usage
     }
   }

@@ -69,17 +69,23 @@ enum SiteCommands {
       .init(name: "ROLE", about: Role.allCases.map(\.rawValue).joined(separator: ", ")),
     ]
   ) { invocation in
-    let id = try invocation.id(invocation.operand(0), "ID")
-    let role = try role(invocation.operand(2), "ROLE")
-    let email = invocation.operand(1)
+    try await setRole(
+      invocation,
+      site: try invocation.id(invocation.operand(0), "ID"),
+      email: invocation.operand(1),
+      role: try role(invocation.operand(2), "ROLE")
+    )
+  }
+
+  static func setRole(_ invocation: Invocation, site: Int64, email: String, role: Role) async throws -> ExitCode {
     try await invocation.withPool { pool in
-      _ = try await SiteStore(pool: pool).site(id)
+      _ = try await SiteStore(pool: pool).site(site)
       let users = UserStore(pool: pool)
       let user = try await users.user(email: email)
-      try await pool.transaction { tx in try await users.setRole(role, of: user.id, in: id, in: tx) }
+      try await pool.transaction { tx in try await users.setRole(role, of: user.id, in: site, in: tx) }
     }
-    invocation.show(["siteId": .int(id), "email": .string(email), "role": .string(role.rawValue)]) {
-      invocation.terminal.print("\(email) is \(role.rawValue) of site \(id).")
+    invocation.show(["siteId": .int(site), "email": .string(email), "role": .string(role.rawValue)]) {
+      invocation.terminal.print("\(email) is \(role.rawValue) of site \(site).")
     }
     return .success
   }

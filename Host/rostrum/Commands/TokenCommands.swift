@@ -15,38 +15,47 @@ enum TokenCommands {
     summary: "Make an API token and show it this one time",
     options: [
       .value("email", "ADDRESS", "the user whose token it is", required: true),
-      .value("site", "ID", "limit the token to one site"),
+      .value("site", "IDS", "limit the token to sites: one number, or several with commas between"),
       .value(
         "role",
         "ROLE",
         "the highest role that the token has: \(Role.allCases.map(\.rawValue).joined(separator: ", "))"
+      ),
+      .value(
+        "scopes",
+        "SCOPES",
+        "what it may be used for, with commas between: \(Permission.allCases.map(\.rawValue).joined(separator: ", "))"
       ),
       .value("name", "NAME", "what the token is for"),
       .value("expires", "INSTANT", "when it ends, such as 2027-01-31T00:00:00Z; never when left out"),
       CommandKey.option,
     ]
   ) { invocation in
-    let site = try invocation.option("site").map { text throws(CommandError) in try invocation.id(text, "--site") }
+    let sites = try invocation.option("site").map { text throws(CommandError) in
+      try text.split(separator: ",").map { part throws(CommandError) in try invocation.id(String(part), "--site") }
+    }
+    let scopes = try invocation.option("scopes").map { text throws(CommandError) in try Self.scopes(text) }
     let role = try invocation.option("role").map { text throws(CommandError) in try SiteCommands.role(text, "--role") }
     let expires = try invocation.option("expires").map { text throws(CommandError) in try instant(text) }
     let email = invocation.option("email") ?? ""
     let key = try CommandKey(invocation, ["token", "create"])
     let made = Mutex<Secret?>(nil)
     let (answer, isReplay) = try await invocation.withPool { pool in
-      if let site { _ = try await SiteStore(pool: pool).site(site) }
+      for site in sites ?? [] { _ = try await SiteStore(pool: pool).site(site) }
       let user = try await UserStore(pool: pool).user(email: email)
       return try await key.once(pool) { tx in
         let (id, token) = try await TokenStore(pool: pool).create(
           user: user.id,
-          site: site,
-          roleLimit: role,
+          limits: TokenStore.Limits(sites: sites, role: role, scopes: scopes),
           name: invocation.option("name") ?? "made by the command line",
           expiresAt: expires,
           in: tx
         )
         made.withLock { $0 = token }
         return [
-          "id": .int(id), "siteId": site.map { .int($0) } ?? .null, "role": role.map { .string($0.rawValue) } ?? .null,
+          "id": .int(id), "siteIds": sites.map { .array($0.map { .int($0) }) } ?? .null,
+          "role": role.map { .string($0.rawValue) } ?? .null,
+          "scopes": scopes.map { .array($0.map(\.rawValue).sorted().map { .string($0) }) } ?? .null,
           "expiresAt": expires.map { .string(RFC3339.format($0)) } ?? .null,
         ]
       }
@@ -78,11 +87,14 @@ enum TokenCommands {
     let now = Date()
     invocation.show(["tokens": .array(tokens.map { json($0, at: now) })]) {
       invocation.terminal.table(
-        ["id", "token", "user", "name", "site", "role", "last used", "state"],
+        ["id", "token", "user", "name", "sites", "role", "scopes", "last used", "state"],
         tokens.map { token in
           [
-            "\(token.id)", "…\(token.hint)", token.email, token.name, token.siteID.map { "\($0)" } ?? "all",
-            token.roleLimit?.rawValue ?? "", token.lastUsedAt.map { RFC3339.format($0) } ?? "never",
+            "\(token.id)", "…\(token.hint)", token.email, token.name,
+            token.limits.sites.map { $0.map { "\($0)" }.joined(separator: ",") } ?? "all",
+            token.limits.role?.rawValue ?? "",
+            token.limits.scopes.map { $0.map(\.rawValue).sorted().joined(separator: ",") } ?? "all",
+            token.lastUsedAt.map { RFC3339.format($0) } ?? "never",
             state(token, at: now),
           ]
         }
@@ -100,8 +112,10 @@ enum TokenCommands {
     func instant(_ date: Date?) -> JSONValue { date.map { .string(RFC3339.format($0)) } ?? .null }
     return [
       "id": .int(token.id), "hint": .string(token.hint), "email": .string(token.email), "name": .string(token.name),
-      "siteId": token.siteID.map { .int($0) } ?? .null,
-      "role": token.roleLimit.map { .string($0.rawValue) } ?? .null, "createdAt": instant(token.createdAt),
+      "siteIds": token.limits.sites.map { .array($0.map { .int($0) }) } ?? .null,
+      "role": token.limits.role.map { .string($0.rawValue) } ?? .null,
+      "scopes": token.limits.scopes.map { .array($0.map(\.rawValue).sorted().map { .string($0) }) } ?? .null,
+      "createdAt": instant(token.createdAt),
       "expiresAt": instant(token.expiresAt), "lastUsedAt": instant(token.lastUsedAt),
       "revokedAt": instant(token.revokedAt), "state": .string(state(token, at: now)),
     ]
@@ -116,6 +130,18 @@ enum TokenCommands {
     try await invocation.withPool { try await TokenStore(pool: $0).revoke(id) }
     invocation.show(["revoked": .int(id)]) { invocation.terminal.print("Token \(id) is revoked.") }
     return .success
+  }
+
+  private static func scopes(_ text: String) throws(CommandError) -> Set<Permission> {
+    var scopes: Set<Permission> = []
+    for word in text.split(separator: ",") {
+      guard let scope = Permission(rawValue: String(word)) else {
+        let known = Permission.allCases.map(\.rawValue).joined(separator: ", ")
+        throw CommandError(.usage, "--scopes has “\(word)”; allowed are \(known)")
+      }
+      scopes.insert(scope)
+    }
+    return scopes
   }
 
   private static func instant(_ text: String) throws(CommandError) -> Date {

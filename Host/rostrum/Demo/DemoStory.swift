@@ -76,7 +76,7 @@ struct DemoStory: Sendable {
 
   private func token(_ host: RunningHost, user: Int64) async throws -> String {
     let (_, token) = try await host.pool.transaction { tx in
-      try await host.tokens.create(user: user, site: nil, roleLimit: nil, name: "demo", expiresAt: nil, in: tx)
+      try await host.tokens.create(user: user, name: "demo", expiresAt: nil, in: tx)
     }
     return token.revealText() ?? ""
   }

@@ -8,7 +8,7 @@ from parts import Parts
 from plugins import Plugins
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("pipeline", "latency", "insert", "fairness", "groups", "future", "notify", "plugin")
+PARTS = ("pipeline", "latency", "insert", "fairness", "groups", "future", "notify", "vault", "plugin")
 # They take minutes or hours, so they run only when they are named.
 LONG = ("pinned", "bloat")
 PLUGINS = ("jail", "gate", "upload", "fleet")

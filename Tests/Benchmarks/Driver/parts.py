@@ -120,6 +120,18 @@ class Parts:
         jobs.show()
         group.show()
 
+    def vault(self, rounds):
+        warm = Line("credentials_warm_p99", "ms", "the aim", digits=4)
+        cold = Line("credentials_cold_p99", "ms", "the aim")
+        for _ in tries(rounds, lambda: [warm, cold]):
+            meter = Meter().start()
+            own = self.tool("vault", "--database", self.database.url, "--reads", "20000")
+            meter.stop()
+            warm.add(own["warm99"], 0.05, meter.others, p50=own["warm50"])
+            cold.add(own["cold99"], 5, meter.others, p50=own["cold50"])
+        warm.show()
+        cold.show()
+
     def future(self, rounds):
         """Takes minutes, so it runs once."""
         count = int(os.environ.get("ROSTRUM_BENCH_FUTURE", "5000000"))

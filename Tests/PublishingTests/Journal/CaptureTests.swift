@@ -80,6 +80,41 @@ import Vault
     }
   }
 
+  @Test func theyAndTheCredentialsGetANewKeyOfTheirSite() async throws {
+    try await run { fixture, id in
+      let rotations = KeyRotations(vault: fixture.vault, whenCompromised: Revocations.renewal)
+      let resealer = Resealer(
+        vault: fixture.vault,
+        rotations: rotations,
+        columns: SealedColumns.all,
+        settling: .zero
+      )
+      let begun = try await rotations.rotate(site: fixture.site, KeyRotations.Request(isCompromised: true))
+      while try await resealer.round() > 0 {}
+      let rotation = try await rotations.rotation(begun.id)
+      #expect((rotation.resealed, rotation.quarantined) == (4, 0))
+      let handle = CaptureHandle(step: "up", name: "place")
+      let (row, place) = try #require(try await fixture.store.capture(handle, of: id))
+      #expect(row.keyID == rotation.newKey)
+      let value = try await fixture.vault.open(
+        stored: row.sealed,
+        keyID: row.keyID,
+        for: place.context(handle, kind: row.kind)
+      )
+      #expect(value == Secret(Self.address))
+      let cache = AccountCache(pool: fixture.pool, vault: fixture.vault)
+      #expect(try await cache.load(fixture.connection).secrets == ["token": Secret("tok-secret")])
+      // The old key is known to others, so the account must be connected again.
+      let asked = try await fixture.count(
+        """
+        SELECT count(*)::int FROM platform_connections c JOIN outbox o ON o.subject_id = c.id
+        WHERE c.status = 'expired' AND c.must_renew_since IS NOT NULL AND o.kind = 'connection.expired'
+        """
+      )
+      #expect(asked == 1)
+    }
+  }
+
   @Test func nothingOfItIsInTheClear() async throws {
     try await run { fixture, _ in
       let rows = try await fixture.pool.query(

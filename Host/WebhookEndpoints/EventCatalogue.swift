@@ -25,6 +25,19 @@ package enum EventCatalogue {
       about: "Nothing of a distribution is on its way any more; one that is reopened ends again",
       members: ["id", "postId", "deliveries", "states", "createdAt", "endedAt", "durationMs"]
     ),
+    Kind(name: "distribution.paused", about: "What has not begun of a distribution waits", members: ["id"]),
+    Kind(name: "distribution.resumed", about: "A paused distribution goes on", members: ["id"]),
+    Kind(name: "distribution.canceled", about: "What has not begun of a distribution is withdrawn", members: ["id"]),
+    Kind(
+      name: "distribution.retried",
+      about: "What failed of a distribution is tried again",
+      members: ["id", "deliveries"]
+    ),
+    Kind(
+      name: "post.deliveriesUpdated",
+      about: "Deliveries that are still to come carry the new version of an edited post",
+      members: ["id", "version", "deliveries"]
+    ),
     Kind(name: "delivery.sent", about: "A post is public at an account", members: delivery),
     Kind(name: "delivery.partial", about: "A part of a post is public, the rest is not", members: delivery),
     Kind(name: "delivery.failed", about: "A delivery ended without being published", members: delivery),
@@ -34,6 +47,30 @@ package enum EventCatalogue {
       members: delivery
     ),
     Kind(name: "delivery.canceled", about: "A delivery was withdrawn before anything was sent", members: delivery),
+    Kind(
+      name: "delivery.removalAsked",
+      about: "A published post is to be deleted on its platform",
+      members: ["id", "distributionId", "removal"]
+    ),
+    Kind(
+      name: "delivery.removed",
+      about: "A published post is deleted on its platform",
+      members: delivery + ["removal"]
+    ),
+    Kind(
+      name: "delivery.removalFailed",
+      about: "A published post, or a part of it, could not be deleted on its platform",
+      members: delivery + ["removal"]
+    ),
+    Kind(name: "site.paused", about: "Nothing of a site is sent until it is resumed", members: ["id"]),
+    Kind(name: "site.resumed", about: "A paused site goes on", members: ["id"]),
+    Kind(name: "connection.paused", about: "Nothing is sent to an account until it is resumed", members: ["id"]),
+    Kind(name: "connection.resumed", about: "A paused account goes on", members: ["id"]),
+    Kind(
+      name: "connection.diverted",
+      about: "What waited for an account goes to another one",
+      members: ["id", "to", "deliveries"]
+    ),
     Kind(name: "connection.created", about: "An account was connected", members: ["id", "platform"]),
     Kind(name: "connection.active", about: "The credentials of an account work again", members: ["id", "platform"]),
     Kind(

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Testing
 
 @testable import WebhookEndpoints
@@ -120,5 +121,28 @@ import Testing
     let names = EventCatalogue.kinds.map(\.name)
     #expect(Set(names).count == names.count)
     #expect(names.allSatisfy { EventPattern($0) != nil })
+  }
+
+  /// Whatever the host writes into the outbox can be asked for by its name.
+  @Test func everyKindThatIsWrittenIsListed() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    var written: Set<String> = []
+    for folder in ["Host", "migrations"] {
+      let names = try FileManager.default.subpathsOfDirectory(atPath: root.appending(path: folder).path())
+      for name in names where name.hasSuffix(".swift") || name.hasSuffix(".sql") {
+        let text = try String(contentsOf: root.appending(path: "\(folder)/\(name)"), encoding: .utf8)
+        for part in text.split(separator: "INTO outbox").dropFirst() {
+          let begin = part.prefix(500)
+          let statement = begin[..<(begin.firstRange(of: "\"\"\"")?.lowerBound ?? begin.endIndex)]
+          written.formUnion(statement.matches(of: /['"]([a-z]+\.[a-zA-Z]+)['"]/).map { String($0.output.1) })
+        }
+        written.formUnion(text.matches(of: /event\("([a-z]+\.[a-zA-Z]+)"/).map { String($0.output.1) })
+      }
+    }
+    for known in ["delivery.removed", "distribution.ended", "distribution.paused"] {
+      #expect(written.contains(known), "the sources are not read as they are written")
+    }
+    #expect(written.subtracting(EventCatalogue.kinds.map(\.name)).sorted() == [])
   }
 }

@@ -11,14 +11,16 @@ extension JobQueue {
     configuration.settings["synchronous_commit"] = "off"
     let session = Session(configuration, reconnects: true, logger: logger)
     var failures = 0
-    var turn = PromotionTurn()
+    var turn = PromotionTurn.oldest
     while !shutdown.isRequested, !Task.isCancelled {
       do {
-        let answer = try await promote(on: session, newestFirst: turn.newestFirst)
+        let answer = try await promote(on: session, turn: turn)
         failures = 0
         let isFull = answer.moved >= settings.promotionLimit
-        turn.promoted(isFull: isFull)
-        if isFull { continue }
+        let wasOfEachSite = turn == .oldestOfEachSite
+        turn = turn.next(isFull: isFull)
+        // More is due, or was before a turn that takes little of each.
+        if isFull || wasOfEachSite { continue }
         // The sleep ends early only by cancellation, which the loop sees.
         if answer.moved > 0 { try? await Task.sleep(for: settings.promotionGap) }
       } catch {
@@ -36,13 +38,13 @@ extension JobQueue {
     await session.close()
   }
 
-  func promote(on session: Session, newestFirst: Bool = false) async throws -> PromoteStatement.Answer {
+  func promote(on session: Session, turn: PromotionTurn = .oldest) async throws -> PromoteStatement.Answer {
     state.withLock { $0.nextDue = nil }
     let rows = try await session.query(
       PromoteStatement.make(
         limit: settings.promotionLimit,
         lookahead: settings.lookahead,
-        newestFirst: newestFirst,
+        turn: turn,
         hooks: hooks
       )
     )

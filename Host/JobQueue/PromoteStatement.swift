@@ -20,21 +20,17 @@ package enum PromoteStatement {
 
   /// - Parameters:
   ///   - lookahead: Jobs that are due within this time move too.
-  ///   - newestFirst: Whether those that came due last move first; see ``PromotionTurn``.
+  ///   - turn: Which of them, where not all fit.
   package static func make(
     limit: Int,
     lookahead: Duration = .zero,
-    newestFirst: Bool = false,
+    turn: PromotionTurn = .oldest,
     hooks: ClosingHooks
   ) -> SQL {
     let ahead: SQL = "statement_timestamp() + \(lookahead.seconds) * interval '1 s'"
-    let order: SQL = newestFirst ? "d.due_at DESC" : "d.due_at"
     return """
       WITH p AS MATERIALIZED (
-        SELECT d.ctid AS place, d.group_id, s.paused_at, s.canceled_at
-        FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
-        WHERE d.due_at <= \(fragment: ahead) ORDER BY \(fragment: order) LIMIT \(Int32(clamping: limit))::int
-        FOR UPDATE OF d SKIP LOCKED
+        \(fragment: candidates(turn, limit: Int32(clamping: limit), ahead: ahead))
       ),
       \(trusted: moves)\(fragment: hooks.expressions)
       SELECT (SELECT count(*) FROM gone) AS moved, (SELECT count(*) FROM p) - (SELECT count(*) FROM gone) AS missed,
@@ -44,6 +40,30 @@ package enum PromoteStatement {
         (SELECT extract(epoch FROM min(d.due_at) - clock_timestamp())::float8 FROM due d
           WHERE d.due_at > \(fragment: ahead)) AS next_due_in
       """
+  }
+
+  private static func candidates(_ turn: PromotionTurn, limit: Int32, ahead: SQL) -> SQL {
+    switch turn {
+    case .oldest:
+      """
+      SELECT d.ctid AS place, d.group_id, s.paused_at, s.canceled_at
+      FROM due d LEFT JOIN job_groups s ON s.group_id = d.group_id
+      WHERE d.due_at <= \(fragment: ahead) ORDER BY d.due_at LIMIT \(limit)::int
+      FOR UPDATE OF d SKIP LOCKED
+      """
+    case .oldestOfEachSite:
+      """
+      SELECT d.place, d.group_id, s.paused_at, s.canceled_at
+      FROM (SELECT greatest(1, \(limit)::int / greatest(1, count(*))) AS share FROM queue_sites) n
+      CROSS JOIN queue_sites q
+      CROSS JOIN LATERAL (
+        SELECT d.ctid AS place, d.group_id FROM due d
+        WHERE d.site_id = q.site_id AND d.due_at <= \(fragment: ahead) ORDER BY d.due_at LIMIT n.share
+        FOR UPDATE SKIP LOCKED
+      ) d
+      LEFT JOIN job_groups s ON s.group_id = d.group_id
+      """
+    }
   }
 
   static func answer(_ rows: [Row]) throws(PostgresError) -> Answer {
@@ -106,14 +126,17 @@ package enum PromoteStatement {
     """
 }
 
-/// From which end the next promotion takes its jobs.
+/// Whose jobs a promotion takes.
 ///
-/// While promotions are full, every other one begins at the newest: a site that puts in very many jobs at once would
-/// else keep what others put in after it from their lanes, and the oldest still move in every other one.
-struct PromotionTurn: Sendable {
-  private(set) var newestFirst = false
+/// While more is due than one promotion moves, every other one takes the oldest of each site: a site that puts in very
+/// many jobs at once would else keep what others put in after it from their lanes. Within a site, and so within a lane,
+/// the order stays.
+package enum PromotionTurn: Sendable {
+  case oldest
+  case oldestOfEachSite
 
-  mutating func promoted(isFull: Bool) {
-    newestFirst = isFull && !newestFirst
+  /// What comes after a promotion that moved as much as it may, or less.
+  func next(isFull: Bool) -> PromotionTurn {
+    self == .oldest && isFull ? .oldestOfEachSite : .oldest
   }
 }

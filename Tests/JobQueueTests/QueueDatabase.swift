@@ -119,8 +119,8 @@ struct ManualNode: Sendable {
   }
 
   @discardableResult
-  func promote(limit: Int = 10_000, newestFirst: Bool = false) async throws -> PromoteStatement.Answer {
-    let statement = PromoteStatement.make(limit: limit, newestFirst: newestFirst, hooks: hooks)
+  func promote(limit: Int = 10_000, turn: PromotionTurn = .oldest) async throws -> PromoteStatement.Answer {
+    let statement = PromoteStatement.make(limit: limit, turn: turn, hooks: hooks)
     return try PromoteStatement.answer(try await session.query(statement))
   }
 

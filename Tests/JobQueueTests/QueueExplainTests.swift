@@ -59,7 +59,7 @@ import Testing
     let check = CheckOperation(shape: node.shape, kinds: ["test"], count: 100)
     return [
       ("promote", PromoteStatement.make(limit: 2_000, lookahead: .milliseconds(10), hooks: hooks)),
-      ("promote the newest", PromoteStatement.make(limit: 2_000, newestFirst: true, hooks: hooks)),
+      ("promote of each site", PromoteStatement.make(limit: 2_000, turn: .oldestOfEachSite, hooks: hooks)),
       ("claim", ClaimOperation.statement(for: [claim])), ("settle", settle(.finished)), ("put off", settle(.snoozed)),
       ("check", CheckOperation.statement(for: [check])),
       ("start", "WITH \(fragment: LeaseGuard.started(leases.map { ($0, isCommit: true) })) SELECT fence FROM ok"),

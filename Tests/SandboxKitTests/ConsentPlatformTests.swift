@@ -104,6 +104,13 @@ import Testing
     #expect(String(location.drop { $0 != "#" }) == fragment)
   }
 
+  @Test(arguments: platforms) func formsAreReadStrictly(_ platform: String) throws {
+    let scopes = try scopes(platform)
+    #expect(try fixture.consent(platform, scopes: scopes, account: "carol").status == 400)
+    #expect(try fixture.consent(platform, scopes: scopes, decision: "perhaps").status == 400)
+    #expect(try fixture.ledger(platform)["consents"]?.integer == 0)
+  }
+
   @Test(arguments: platforms) func aPlatformMayBeDown(_ platform: String) throws {
     let order = #"{"match":{"platform":"\#(platform)"},"action":{"kind":"status","code":503},"count":2}"#
     try fixture.control("faults", order)

@@ -141,6 +141,19 @@ import Testing
     #expect(try look(token, by: "demo-facebook|wrong").status == 400)
   }
 
+  @Test func tokensBelongToTheirApp() throws {
+    try fixture.control("apps", #"{"platform":"facebook","clientId":"other","secret":"of-other"}"#)
+    let token = try short()
+    let query = [
+      ("grant_type", "fb_exchange_token"), ("client_id", "other"), ("client_secret", "of-other"),
+      ("fb_exchange_token", token),
+    ]
+    #expect(error(try fixture.get("\(Self.graph)/oauth/access_token", query: query)) == [400, 190, nil])
+    let look = [("input_token", token), ("access_token", "other|of-other")]
+    let data = try fixture.get("\(Self.graph)/debug_token", query: look).json["data"]
+    #expect(data?["is_valid"]?.bool == false)
+  }
+
   @Test func theGraphIsStrict() throws {
     let token = try short()
     #expect(error(try fixture.get("\(Self.graph)/me")) == [400, 2500, nil])

@@ -70,6 +70,15 @@ import Testing
     #expect(try fixture.ledger("tiktok")["kills"]?.integer == 1)
   }
 
+  @Test func tokensBelongToTheirApp() throws {
+    try fixture.control("apps", #"{"platform":"tiktok","clientId":"other","secret":"of-other"}"#)
+    let refresh = try #require(try connect()["refresh_token"]?.string)
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh)]
+    let other = ["client_key": "other", "client_secret": "of-other"]
+    #expect(try fixture.tokens("tiktok", fields, changes: other).json["error"]?.string == "invalid_grant")
+    #expect(try fixture.refresh("tiktok", refresh).json["error"] == nil)
+  }
+
   @Test func theProofIsHexadecimal() throws {
     let digest = SHA256.digest(Array(OAuthFixture.verifier.utf8))
     let changes = ["code_challenge": Hexadecimal.string(digest), "code_challenge_method": "S256"]

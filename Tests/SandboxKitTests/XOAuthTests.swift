@@ -17,14 +17,14 @@ import Testing
     return (try #require(json["access_token"]?.string), json["refresh_token"]?.string ?? "")
   }
 
-  private func post(_ token: String) throws -> OAuthFixture.Reply {
+  private func post(_ token: String, _ text: String) throws -> OAuthFixture.Reply {
     let request = HTTPRequest(
       method: "POST",
       path: "/2/tweets",
       headers: [
         .init(name: "authorization", value: "Bearer \(token)"), .init(name: "content-type", value: "application/json"),
       ],
-      body: Array(#"{"text":"hello"}"#.utf8)
+      body: Array(#"{"text":"\#(text)"}"#.utf8)
     )
     guard case .respond(let response) = fixture.router.answer(request) else { throw RawClient.Failure(what: "reset") }
     return .init(status: response.status, headers: response.headers, body: response.body)
@@ -178,10 +178,12 @@ import Testing
   @Test func tokensOpenWhatWasGranted() throws {
     let (whole, _) = try connect()
     #expect(try me(whole).json["data"]?["username"]?.string == "alice")
-    #expect(try post(whole).status == 201)
+    #expect(try post(whole, "with every scope").status == 201)
     let (part, _) = try connect(granted: ["tweet.read", "users.read", "offline.access"])
     #expect(try me(part).status == 200)
-    #expect(try post(part).status == 403)
+    let refused = try post(part, "without the scope to write")
+    #expect(refused.status == 403)
+    #expect(refused.json["detail"]?.string == "You are not permitted to perform this action.")
     #expect(try me("unknown").status == 401)
   }
 

@@ -128,6 +128,9 @@ class Sandbox:
         body = {"accounts": [{"platform": "x", "username": n, "token": f"token-of-{n}"} for n in names]}
         return self.http.post("/_sandbox/accounts", body)
 
+    def account(self, platform, username, **values):
+        return self.http.post("/_sandbox/accounts", {"platform": platform, "username": username, **values})
+
     def hook(self, name, secret):
         return self.http.post("/_sandbox/hooks", {"name": name, "secret": secret})
 

@@ -9,7 +9,7 @@ package struct AddressPolicy: Sendable {
   }
 
   package let allowed: [Allowed]
-  /// Servers that stand in for others, by the origin they replace.
+  /// What stands in for servers, by the origin it replaces: another server, or a folder of one.
   package let overrides: [String: TargetURL]
 
   /// A policy without exceptions.
@@ -22,7 +22,7 @@ package struct AddressPolicy: Sendable {
   ///
   /// - Parameters:
   ///   - allow: `ROSTRUM_EGRESS_ALLOW`, entries `address[:port]`, `[address6]:port`, `block/length[:port]`, `name:port`.
-  ///   - overrides: `ROSTRUM_ORIGIN_OVERRIDES`, entries `origin=origin`.
+  ///   - overrides: `ROSTRUM_ORIGIN_OVERRIDES`, entries `origin=origin` or `origin=origin/folder`.
   package init(allow: String, overrides: String) throws(AddressPolicyError) {
     var allowed: [Allowed] = []
     for entry in Self.entries(allow) { allowed.append(try Self.allowed(entry)) }
@@ -44,12 +44,12 @@ package struct AddressPolicy: Sendable {
 
   /// The address that `url` stands for, if its server stands in for another one; the reverse of `resolved`.
   ///
-  /// - Parameter isWanted: Chooses where one server stands in for several.
+  /// - Parameter isWanted: Chooses where one server stands in for several without folders.
   package func original(of url: TargetURL, where isWanted: (TargetURL) -> Bool) -> TargetURL {
-    for (origin, stand) in overrides.sorted(by: { $0.key < $1.key }) where stand.origin == url.origin {
-      // The settings were read from valid addresses.
-      guard let replaced = try? TargetURL(origin) else { continue }
-      let moved = url.moved(to: replaced)
+    let stands = overrides.sorted { ($1.value.path.utf8.count, $0.key) < ($0.value.path.utf8.count, $1.key) }
+    for (origin, stand) in stands where stand.origin == url.origin {
+      // The settings were read from valid addresses; an address outside of the folder stands for nothing there.
+      guard let replaced = try? TargetURL(origin), let moved = url.moved(from: stand, to: replaced) else { continue }
       if isWanted(moved) { return moved }
     }
     return url
@@ -155,23 +155,21 @@ package struct AddressPolicy: Sendable {
   private static func override(_ entry: String) throws(AddressPolicyError) -> (String, TargetURL) {
     let halves = entry.split(separator: "=", omittingEmptySubsequences: false)
     guard halves.count == 2 else { throw AddressPolicyError(.override, entry, "is not origin=origin") }
-    var origins: [TargetURL] = []
-    for half in halves {
-      do {
-        let url = try TargetURL(String(half))
-        guard url.isOrigin, !half.hasSuffix("/") else {
-          throw AddressPolicyError(.override, entry, "has a path; only scheme, host and port are allowed")
-        }
-        origins.append(url)
-      } catch let error as TargetURLError {
-        throw AddressPolicyError(.override, entry, error.description)
-      } catch let error as AddressPolicyError {
-        throw error
-      } catch {
-        throw AddressPolicyError(.override, entry, "cannot be read")
-      }
+    let replaced: TargetURL
+    let stand: TargetURL
+    do throws(TargetURLError) {
+      replaced = try TargetURL(String(halves[0]))
+      stand = try TargetURL(String(halves[1]))
+    } catch {
+      throw AddressPolicyError(.override, entry, error.description)
     }
-    return (origins[0].origin, origins[1])
+    guard replaced.isOrigin else {
+      throw AddressPolicyError(.override, entry, "has a path on the left; only scheme, host and port are allowed there")
+    }
+    guard !entry.hasSuffix("/"), !halves[0].hasSuffix("/"), stand.query == nil, !stand.path.contains("//") else {
+      throw AddressPolicyError(.override, entry, "has a slash at an end, an empty folder or a query")
+    }
+    return (replaced.origin, stand)
   }
 }
 

@@ -102,9 +102,21 @@ package struct TargetURL: Sendable, Equatable, CustomStringConvertible {
   /// The host as an address, if it is written as one.
   var literalAddress: IPAddress? { IPAddress(host) }
 
-  /// The same place on another server.
+  /// The same place on another server, or in a folder of it.
   func moved(to other: TargetURL) -> TargetURL {
-    TargetURL(scheme: other.scheme, host: other.host, port: other.port, path: path, query: query)
+    let folder = other.path == "/" ? "" : other.path
+    return TargetURL(scheme: other.scheme, host: other.host, port: other.port, path: folder + path, query: query)
+  }
+
+  /// The place on another server that this one in a folder stands for; nil outside of the folder.
+  func moved(from stand: TargetURL, to other: TargetURL) -> TargetURL? {
+    var place = path[...]
+    if stand.path != "/" {
+      guard path == stand.path || path.hasPrefix(stand.path + "/") else { return nil }
+      place = path.dropFirst(stand.path.count)
+    }
+    let whole = place.isEmpty ? "/" : String(place)
+    return TargetURL(scheme: other.scheme, host: other.host, port: other.port, path: whole, query: query)
   }
 
   /// The same server with another path and query, both already encoded.

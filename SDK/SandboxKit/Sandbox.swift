@@ -25,6 +25,8 @@ public final class Sandbox: Sendable {
     for account in configuration.accounts { try router.add(account) }
     for hook in configuration.hooks { try router.add(hook) }
     for account in configuration.microblogAccounts { try router.add(account) }
+    for account in configuration.consentAccounts { try router.add(account) }
+    for app in configuration.apps { try router.add(app) }
     let listener = try HTTPListener(
       host: configuration.host,
       port: configuration.port,

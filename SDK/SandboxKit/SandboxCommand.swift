@@ -20,6 +20,7 @@ public enum SandboxCommand {
       --account NAME:TOKEN     an account of every platform that has accounts; may be repeated
       --x-account NAME:TOKEN   an account of X with this access token; may be repeated
       --microblog-account NAME:TOKEN   an account of Microblog with this access token; may be repeated
+      --app PLATFORM:ID:SECRET:ADDRESS   an app with the address that people come back to; may be repeated
       --hook NAME:SECRET       an endpoint /hooks/NAME with this signing secret (whsec_…); may be repeated
       --unlimited              no rate limits, for load tests
       --delay-ms N             time between a request and its effect
@@ -121,6 +122,8 @@ public enum SandboxCommand {
         let (name, token) = try pair(name, &rest)
         options.configuration.accounts.append(.init(username: name, token: token))
         options.configuration.microblogAccounts.append(.init(username: name, token: token))
+        options.configuration.consentAccounts.append(.init(username: name, token: token))
+      case "--app": options.configuration.apps.append(try app(name, &rest))
       case "--x-account":
         let (name, token) = try pair(name, &rest)
         options.configuration.accounts.append(.init(username: name, token: token))
@@ -151,6 +154,16 @@ public enum SandboxCommand {
       throw SandboxError("\(name) needs a number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
+  }
+
+  /// `PLATFORM:ID:SECRET:ADDRESS`; the address has colons of its own.
+  private static func app(
+    _ name: String,
+    _ rest: inout ArraySlice<String>
+  ) throws(SandboxError) -> SandboxConfiguration.App {
+    let parts = try value(of: name, &rest).split(separator: ":", maxSplits: 3).map(String.init)
+    guard parts.count == 4 else { throw SandboxError("\(name) needs PLATFORM:ID:SECRET:ADDRESS") }
+    return .init(platform: parts[0], clientID: parts[1], secret: parts[2], redirectAddresses: [parts[3]])
   }
 
   private static func pair(

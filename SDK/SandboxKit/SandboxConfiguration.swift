@@ -42,6 +42,40 @@ public struct SandboxConfiguration: Sendable {
     }
   }
 
+  /// One account of every other platform that has an OAuth server, with one access token.
+  public struct ConsentAccount: Sendable {
+    /// 1 to 64 letters, digits, `-`, `_` and `.`.
+    public var username: String
+    /// An access token that needs no consent, with every scope and without an end.
+    public var token: String?
+
+    /// Creates an account.
+    public init(username: String, token: String? = nil) {
+      self.username = username
+      self.token = token
+    }
+  }
+
+  /// One app that is registered with a platform.
+  public struct App: Sendable {
+    /// The platform's name, such as `x`.
+    public var platform: String
+    /// The app's id, without a colon.
+    public var clientID: String
+    /// The app's secret.
+    public var secret: String
+    /// Addresses that people may come back to, compared byte by byte.
+    public var redirectAddresses: [String]
+
+    /// Creates an app that the platform has looked at.
+    public init(platform: String, clientID: String, secret: String, redirectAddresses: [String]) {
+      self.platform = platform
+      self.clientID = clientID
+      self.secret = secret
+      self.redirectAddresses = redirectAddresses
+    }
+  }
+
   /// The IPv4 address to listen on; anyone who reaches it may change the sandbox.
   public var host: String
   /// The port; 0 lets the system choose.
@@ -58,6 +92,10 @@ public struct SandboxConfiguration: Sendable {
   public var hooks: [Hook]
   /// Accounts of Microblog that exist from the start.
   public var microblogAccounts: [MicroblogAccount]
+  /// Accounts of LinkedIn, Facebook, Instagram, Threads and TikTok that exist from the start.
+  public var consentAccounts: [ConsentAccount]
+  /// Apps that are registered from the start.
+  public var apps: [App]
 
   /// A sandbox on a free port of the loopback address.
   public init(
@@ -68,7 +106,9 @@ public struct SandboxConfiguration: Sendable {
     settings: SandboxSettings = SandboxSettings(),
     accounts: [XAccount] = [],
     hooks: [Hook] = [],
-    microblogAccounts: [MicroblogAccount] = []
+    microblogAccounts: [MicroblogAccount] = [],
+    consentAccounts: [ConsentAccount] = [],
+    apps: [App] = []
   ) {
     self.host = host
     self.port = port
@@ -78,5 +118,7 @@ public struct SandboxConfiguration: Sendable {
     self.accounts = accounts
     self.hooks = hooks
     self.microblogAccounts = microblogAccounts
+    self.consentAccounts = consentAccounts
+    self.apps = apps
   }
 }

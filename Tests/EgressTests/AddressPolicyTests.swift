@@ -97,6 +97,25 @@ import Testing
     #expect(policy.resolved(try TargetURL("https://api.y.example/2")).description == "https://api.y.example/2")
   }
 
+  @Test func anOverrideMayLeadIntoAFolder() throws {
+    let policy = try AddressPolicy(
+      allow: "",
+      overrides: "https://a.example=http://127.0.0.1:4455/origin/a.example, https://b.example=http://127.0.0.1:4455/b,"
+        + "https://c.example=http://127.0.0.1:4455"
+    )
+    let there = policy.resolved(try TargetURL("https://a.example/me?b=c"))
+    #expect(there.description == "http://127.0.0.1:4455/origin/a.example/me?b=c")
+    #expect(policy.original(of: there) { _ in true }.description == "https://a.example/me?b=c")
+    let root = policy.resolved(try TargetURL("https://b.example"))
+    #expect(root.description == "http://127.0.0.1:4455/b/")
+    #expect(policy.original(of: root) { _ in true }.description == "https://b.example/")
+    // A name that only begins like a folder is not in it.
+    let beside = try TargetURL("http://127.0.0.1:4455/bb/me")
+    #expect(policy.original(of: beside) { _ in true }.description == "https://c.example/bb/me")
+    let other = try TargetURL("http://127.0.0.1:4456/b/me")
+    #expect(policy.original(of: other) { _ in true } == other)
+  }
+
   @Test(arguments: [
     "127.0.0.1:0", "127.0.0.1:70000", "127.0.0.1/33", "10.1.0.1/16", "10.0.0.0/x", "name", "na me:80", "[::1",
     "[::1]80",
@@ -111,8 +130,10 @@ import Testing
   }
 
   @Test(arguments: [
-    "https://a.example", "https://a.example=", "https://a.example=http://b.example/x",
-    "https://a.example/=http://b.example",
+    "https://a.example", "https://a.example=", "https://a.example=http://b.example/x/",
+    "https://a.example=http://b.example/", "https://a.example=http://b.example/x?y=z",
+    "https://a.example=http://b.example//x", "https://a.example=http://b.example/../x",
+    "https://a.example/=http://b.example", "https://a.example/x=http://b.example",
     "a.example=b.example", "https://a.example=http://b.example=c", "https://same.example=http://other.example",
   ])
   func aBadOverrideIsNamed(_ entry: String) {

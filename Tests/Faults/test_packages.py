@@ -30,8 +30,7 @@ def host(sandbox):
 
 
 def make_host(sandbox, **settings):
-    overrides = f"https://api.x.com={sandbox.url},{ORIGIN}={sandbox.url}"
-    return Host(sandbox, ROSTRUM_ORIGIN_OVERRIDES=overrides, ROSTRUM_LOG="debug", **settings).bootstrap()
+    return Host(sandbox, ROSTRUM_LOG="debug", **settings).bootstrap()
 
 
 def source(folder, version, **changes):
@@ -290,7 +289,6 @@ def test_two_hosts_follow_one_database(host, sandbox, tmp_path):
     second = Host(
         sandbox,
         DATABASE_URL=f"postgresql://rostrum@/rostrum?host={place / 'run'}",
-        ROSTRUM_ORIGIN_OVERRIDES=host.environment["ROSTRUM_ORIGIN_OVERRIDES"],
         ROSTRUM_MEDIA=host.home / "data" / "media",
     )
     try:

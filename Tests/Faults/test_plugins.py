@@ -19,16 +19,14 @@ from bundles import EXAMPLE, command, install, row
 from rostrum import Host, Refused, Sandbox, eventually
 
 LONG = os.environ.get("ROSTRUM_LONG") == "1"
-ORIGIN = "https://api.microblog.example"
 MEBIBYTE = 1024
 
 
 @pytest.fixture
 def system():
     sandbox = Sandbox("--unlimited")
-    overrides = f"https://api.x.com={sandbox.url},{ORIGIN}={sandbox.url}"
     # The long forms publish more than the manifest's limit lets one account do in a quarter of an hour.
-    host = Host(sandbox, ROSTRUM_ORIGIN_OVERRIDES=overrides, ROSTRUM_RATE_LIMITS="x=off")
+    host = Host(sandbox, ROSTRUM_RATE_LIMITS="x=off")
     try:
         host.bootstrap().start()
         yield sandbox, host

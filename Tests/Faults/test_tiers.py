@@ -9,8 +9,6 @@ import pytest
 from bundles import EXAMPLE, install, row
 from rostrum import Host, Refused, Sandbox, binaries
 
-ORIGIN = "https://api.microblog.example"
-
 
 @pytest.fixture(scope="module")
 def sandbox():
@@ -21,8 +19,7 @@ def sandbox():
 
 
 def make_host(sandbox, **settings):
-    overrides = f"https://api.x.com={sandbox.url},{ORIGIN}={sandbox.url}"
-    return Host(sandbox, ROSTRUM_ORIGIN_OVERRIDES=overrides, **settings).bootstrap()
+    return Host(sandbox, **settings).bootstrap()
 
 
 @pytest.fixture(params=["B", "C"])

@@ -9,7 +9,6 @@ import zlib
 import pytest
 from rostrum import ROOT, Host, Sandbox, binaries, eventually
 
-ORIGIN = "https://api.microblog.example"
 EXAMPLES = ROOT / "SDK" / "Examples"
 
 
@@ -22,8 +21,7 @@ def sandbox():
 
 @pytest.fixture(scope="module")
 def host(sandbox):
-    overrides = f"https://api.x.com={sandbox.url},{ORIGIN}={sandbox.url}"
-    host = Host(sandbox, ROSTRUM_ORIGIN_OVERRIDES=overrides).bootstrap()
+    host = Host(sandbox).bootstrap()
     host.start()
     yield host
     host.close()

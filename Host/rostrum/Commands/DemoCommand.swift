@@ -69,7 +69,7 @@ enum DemoCommand {
     let platforms = try await DemoPlatforms.prepare(manifests, sandbox: client)
     var environment = given
     environment["ROSTRUM_EGRESS_ALLOW"] = join(given["ROSTRUM_EGRESS_ALLOW"], String(sandbox.origin.dropFirst(7)))
-    environment["ROSTRUM_ORIGIN_OVERRIDES"] = DemoPlatforms.overrides(manifests, sandbox: sandbox.origin)
+    environment["ROSTRUM_ORIGIN_OVERRIDES"] = try await DemoPlatforms.overrides(manifests, sandbox: client)
     let configuration = try HostConfiguration.load(environment: environment, file: invocation.option("config"))
     let log = try openLog(configuration.home)
     let story = DemoStory(

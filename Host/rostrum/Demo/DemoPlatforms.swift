@@ -13,13 +13,15 @@ struct DemoPlatform: Sendable {
 enum DemoPlatforms {
   private static let account = "rostrum_demo"
 
-  /// Every fixed origin of the manifests, replaced by the sandbox.
-  static func overrides(_ manifests: [PluginManifest], sandbox: String) -> String {
-    var origins: Set<String> = []
+  /// Every origin that the sandbox stands in for, and every fixed one of the manifests: a demo reaches nothing real.
+  static func overrides(_ manifests: [PluginManifest], sandbox: DemoClient) async throws -> String {
+    let known = try await sandbox.get("/_sandbox/origins")["origins"]?.objectValue ?? [:]
+    var places = known.compactMapValues(\.stringValue)
     for rule in manifests.flatMap(\.rules.values) {
-      if case .fixed(let origin) = rule.origin { origins.insert(origin) }
+      guard case .fixed(let origin) = rule.origin, places[origin] == nil else { continue }
+      places[origin] = "\(sandbox.origin)/origin/\(origin.split(separator: "/").last ?? "")"
     }
-    return origins.sorted().map { "\($0)=\(sandbox)" }.joined(separator: ",")
+    return places.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
   }
 
   /// Makes an account in the sandbox for each plugin that it knows; answers with the plugins in order of their ids.

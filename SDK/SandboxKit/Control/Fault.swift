@@ -10,6 +10,8 @@ enum FaultAction: Sendable {
   case status(StatusFault)
   case truncateBody
   case wrongContentType
+  /// The honest answer without some members, wherever in it they are.
+  case omit([String])
 
   /// Delays and lags go with anything; of the others one request can meet only one.
   var endsRequest: Bool {
@@ -29,6 +31,7 @@ enum FaultAction: Sendable {
     case .status(let status): "status \(status.code)"
     case .truncateBody: "truncateBody"
     case .wrongContentType: "wrongContentType"
+    case .omit(let members): "omit \(members.joined(separator: " "))"
     }
   }
 }
@@ -52,6 +55,8 @@ struct StatusFault: Sendable {
 /// Which requests a fault is for; an absent part matches everything.
 struct FaultMatch: Sendable {
   var platform: String?
+  /// The name of the real server.
+  var host: String?
   var method: String?
   /// The path's beginning.
   var path: String?
@@ -59,14 +64,17 @@ struct FaultMatch: Sendable {
   var pathEnd: String?
   var account: String?
   var bodyContains: [UInt8]?
+  var queryContains: [UInt8]?
 
   func matches(_ request: HTTPRequest, platform: String, account: String?) -> Bool {
     if let wanted = self.platform, wanted != platform { return false }
+    if let host, host != request.host { return false }
     if let method, method != request.method { return false }
     if let path, !request.path.hasPrefix(path) { return false }
     if let pathEnd, !request.path.hasSuffix(pathEnd) { return false }
     if let wanted = self.account, wanted != account { return false }
     if let bodyContains, request.body.firstIndex(of: bodyContains, from: 0) == nil { return false }
+    if let queryContains, Array(request.rawQuery.utf8).firstIndex(of: queryContains, from: 0) == nil { return false }
     return true
   }
 }

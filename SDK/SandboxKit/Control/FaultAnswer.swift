@@ -19,6 +19,16 @@ enum FaultAnswer {
     return response
   }
 
+  /// An answer without members of these names; what is no JSON stays as it is.
+  static func omitting(_ names: [String], from honest: HTTPResponse) -> HTTPResponse {
+    guard let json = try? JSONParser.parse(honest.body) else { return honest }
+    var response = honest
+    var writer = JSONWriter()
+    writer.value(json.without(names))
+    response.body = writer.bytes
+    return response
+  }
+
   private static func set(
     _ retryAfter: StatusFault.RetryAfter,
     _ platform: Platform,
@@ -52,6 +62,19 @@ enum FaultAnswer {
       return XProblem.plain(code, title: reason, detail: reason).response
     case .microblog:
       return MicroblogProblem(status: code, code: "status_\(code)", message: reason).response
+    case .linkedin: return LinkedInProblem(status: code, message: reason, serviceCode: code).response
+    case .facebook, .instagram, .threads:
+      // The platform says "too many" with a code of its own, whatever the status.
+      let isLimit = code == 429
+      return GraphProblem(
+        status: code,
+        message: isLimit ? "(#4) Application request limit reached" : "An unexpected error has occurred.",
+        code: isLimit ? 4 : 2,
+        isTransient: true
+      ).response
+    case .tiktok:
+      let name = code == 429 ? "rate_limit_exceeded" : code >= 500 ? "internal_error" : "invalid_params"
+      return TikTokProblem(status: code, code: name, message: reason).response
     case .webhook:
       var response = HTTPResponse.text(code, reason + "\n")
       if (300...399).contains(code) { response.set("location", "/hooks/elsewhere") }

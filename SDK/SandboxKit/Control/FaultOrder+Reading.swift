@@ -47,11 +47,18 @@ extension FaultOrder {
       }
       match.platform = platform
     }
+    if let host = try reader.string("host") {
+      guard Origins.platform(of: host) != nil else {
+        throw ControlError("\(reader.path("host")): the sandbox stands in for no server \(host)")
+      }
+      match.host = host
+    }
     match.method = try reader.string("method")
     match.path = try reader.string("path")
     match.pathEnd = try reader.string("pathEnd")
     match.account = try reader.string("account")
     match.bodyContains = try reader.string("bodyContains").map { Array($0.utf8) }
+    match.queryContains = try reader.string("queryContains").map { Array($0.utf8) }
     try reader.finish()
     return match
   }
@@ -79,10 +86,16 @@ extension FaultOrder {
     case "status": return .status(try status(&reader))
     case "truncateBody": return .truncateBody
     case "wrongContentType": return .wrongContentType
+    case "omit":
+      let members = try reader.array("members") ?? []
+      guard !members.isEmpty, members.allSatisfy({ $0.string != nil }) else {
+        throw ControlError("\(reader.path("members")) must be a list of names")
+      }
+      return .omit(members.compactMap(\.string))
     default:
       throw ControlError(
         "\(reader.path("kind")) must be one of delay, resetBeforeCommit, resetAfterCommit, commitAfterReset, listLag, "
-          + "status, truncateBody, wrongContentType"
+          + "status, truncateBody, wrongContentType, omit"
       )
     }
   }

@@ -1,6 +1,11 @@
 /// The platforms that are simulated, by the names that faults, ledger and log use.
 enum Platform: String, CaseIterable, Sendable {
   case x
+  case linkedin
+  case facebook
+  case instagram
+  case threads
+  case tiktok
   case webhook
   case microblog
 

@@ -16,6 +16,13 @@ extension Router {
     case ("GET", "requests"): return showRequests()
     case ("GET", "accounts"): return showAccounts()
     case ("POST", "accounts"): return try setAccounts(try JSON.control(request.body))
+    case ("GET", "apps"): return showApps()
+    case ("POST", "apps"): return try setApps(try JSON.control(request.body))
+    case ("GET", "oauth"): return showBehavior()
+    case ("POST", "oauth"): return try setBehavior(try JSON.control(request.body))
+    case ("POST", "clock"): return try advanceClock(try JSON.control(request.body))
+    case ("POST", "tokens"): return try changeTokens(try JSON.control(request.body))
+    case ("GET", "origins"): return showOrigins()
     case ("POST", "hooks"): return try setHooks(try JSON.control(request.body))
     case ("GET", "faults"): return showFaults(faults.list())
     case ("POST", "faults"):
@@ -32,6 +39,7 @@ extension Router {
       x.state.withLock { $0.removePosts() }
       webhooks.removeEvents()
       microblog.state.withLock { $0.removePosts() }
+      for (_, server) in oauthServers { server.state.withLock { $0.reset() } }
       faults.removeAll()
       log.removeAll()
       return .json(JSONWriter.object { $0.member("ok", true) })
@@ -42,37 +50,34 @@ extension Router {
   // MARK: Accounts and hooks
 
   private func setAccounts(_ body: JSON) throws(ControlError) -> HTTPResponse {
-    var values = [body]
-    if let list = body.array {
-      values = list
-    } else if body["accounts"] != nil {
-      var reader = try ObjectReader(body)
-      values = try reader.array("accounts") ?? []
-      try reader.finish()
-    }
+    let values = try Self.values(body, named: "accounts")
     // Everything is read before anything is changed: a mistake changes nothing.
     var accounts: [XAccountOrder] = []
     var hooks: [WebhookHookOrder] = []
     var bloggers: [MicroblogAccountOrder] = []
+    var others: [OAuthAccountOrder] = []
     for (index, value) in values.enumerated() {
       var reader = try ObjectReader(value, at: values.count == 1 ? "" : "accounts[\(index)]")
       let platform = try reader.string("platform") ?? Platform.x.rawValue
       switch Platform(rawValue: platform) {
+      case let found? where consentPlatforms[found] != nil: others.append(try order(&reader, platform: found))
       case .x: accounts.append(try XAccountOrder(&reader))
       case .webhook: hooks.append(try WebhookHookOrder(&reader, name: "username"))
       case .microblog: bloggers.append(try MicroblogAccountOrder(&reader))
-      case nil: throw ControlError("\(reader.path("platform")) must be one of \(Platform.names)")
+      default: throw ControlError("\(reader.path("platform")) must be one of \(Platform.names)")
       }
     }
     var made: [XAccount] = []
     for order in accounts { made.append(try set(order)) }
     for order in hooks { webhooks.setHook(order) }
     microblog.state.withLock { state in for order in bloggers { state.setAccount(order) } }
+    for order in others { apply(order) }
     let body = JSONWriter.object { writer in
       writer.array("accounts") { list in
         for account in made { list.object { write(account, &$0) } }
         for hook in hooks { list.object { write(hook: hook.name, &$0) } }
         for order in bloggers { list.object { write(microblog: order.username, &$0) } }
+        for order in others { list.object { write(order.account, order.platform, &$0) } }
       }
     }
     return .json(201, body)
@@ -81,7 +86,7 @@ extension Router {
   private func set(_ order: XAccountOrder) throws(ControlError) -> XAccount {
     let result = x.state.withLock { state -> Result<XAccount, ControlError> in
       do throws(ControlError) {
-        return .success(try state.setAccount(order, now: WallClock.milliseconds()))
+        return .success(try state.setAccount(order, now: clock()))
       } catch {
         return .failure(error)
       }
@@ -111,6 +116,9 @@ extension Router {
         for account in accounts { list.object { write(account, &$0) } }
         for hook in hooks { list.object { write(hook: hook, &$0) } }
         for username in bloggers { list.object { write(microblog: username, &$0) } }
+        for (platform, server) in oauthServers {
+          for account in server.state.withLock({ $0.accounts }) { list.object { write(account, platform, &$0) } }
+        }
       }
     }
     return .json(body)

@@ -37,6 +37,13 @@ extension Router {
       if filter.includes(.x) { writeX(filter, &ledger) }
       if filter.includes(.webhook) { writeWebhooks(filter, &ledger) }
       if filter.includes(.microblog) { writeMicroblog(filter, &ledger) }
+      writeOAuth(
+        platform: filter.platform,
+        account: filter.account,
+        after: filter.after,
+        showsFamilies: filter.showsEntries,
+        &ledger
+      )
     }
     return .json(writer.bytes)
   }
@@ -75,7 +82,7 @@ extension Router {
     writer.member("repeatedParts", file.traffic.repeatedParts)
     writer.member("statusChecks", file.traffic.statusChecks)
     writer.member("descriptions", file.traffic.descriptions)
-    writer.member("state", file.state(at: WallClock.milliseconds()))
+    writer.member("state", file.state(at: clock()))
     writer.member("at", CivilTime(milliseconds: file.at).iso)
   }
 

@@ -3,13 +3,28 @@ final class Router: Sendable {
   let x = XPlatform()
   let webhooks = WebhookReceiver()
   let microblog = MicroblogPlatform()
+  /// Platforms that only let apps in so far.
+  let consentPlatforms: [Platform: any ConsentPlatform] = [
+    .linkedin: LinkedInPlatform(),
+    .facebook: FacebookPlatform(),
+    .instagram: InstagramPlatform(),
+    .threads: ThreadsPlatform(),
+    .tiktok: TikTokPlatform(),
+  ]
   let faults = FaultBook()
   let log = RequestLog()
   let stopSignal: StopSignal
+  /// Milliseconds since 1970.
+  let clock: @Sendable () -> Int64
   private let currentSettings: Guarded<SandboxSettings>
   private let currentOrigin = Guarded("")
 
-  init(settings: SandboxSettings, stopSignal: StopSignal) {
+  init(
+    settings: SandboxSettings,
+    stopSignal: StopSignal,
+    clock: @escaping @Sendable () -> Int64 = { WallClock.milliseconds() }
+  ) {
+    self.clock = clock
     currentSettings = Guarded(settings)
     self.stopSignal = stopSignal
   }
@@ -37,7 +52,7 @@ final class Router: Sendable {
     order.tokens = [.init(text: account.token)]
     let result = x.state.withLock { state -> ControlError? in
       do throws(ControlError) {
-        _ = try state.setAccount(order, now: WallClock.milliseconds())
+        _ = try state.setAccount(order, now: clock())
         return nil
       } catch {
         return error
@@ -63,38 +78,66 @@ final class Router: Sendable {
 
   // MARK: Requests
 
-  func answer(_ request: HTTPRequest) -> Answer {
-    if request.path.hasPrefix("/2/") {
-      return simulate(request, platform: .x, account: { [self] in x.username(of: request) }) { [self] lag in
-        let settings = settings
-        let call = XCall(now: WallClock.milliseconds(), settings: settings, listLag: settings.listLagMs + lag)
-        let answer = x.answer(request, call: call)
-        return Performed(response: answer.response, account: answer.username)
-      }
-    }
-    if request.path.hasPrefix("/hooks/"), !Pages.isPage(request) {
-      let parts = request.pathParts
-      guard parts.count == 2 else { return .respond(.text(404, "there is no such hook\n")) }
-      return simulate(request, platform: .webhook, account: { parts[1] }) { [self] _ in
-        let response = webhooks.answer(request, hook: parts[1], now: WallClock.milliseconds(), origin: origin)
-        return Performed(response: response, account: parts[1])
-      }
-    }
-    if MicroblogPlatform.takes(request) {
-      return simulate(request, platform: .microblog, account: { [self] in microblog.username(of: request) }) {
-        [self] lag in
-        let response = microblog.answer(
-          request,
-          now: WallClock.milliseconds(),
-          settings: settings,
-          listLag: settings.listLagMs + lag,
-          origin: origin
-        )
-        return Performed(response: response, account: microblog.username(of: request))
-      }
-    }
+  func answer(_ raw: HTTPRequest) -> Answer {
+    let request = Origins.place(raw)
+    if let host = request.host { return answer(request, host: host) }
+    // The platforms that were here before there were others may be asked without the name of their server.
+    if request.path.hasPrefix("/2/") { return answerX(request) }
+    if request.path.hasPrefix("/hooks/"), !Pages.isPage(request) { return answerHook(request) }
+    if MicroblogPlatform.takes(request) { return answerMicroblog(request) }
     if request.path.hasPrefix("/_sandbox/") { return .respond(control(request)) }
     return .respond(Pages(router: self).answer(request))
+  }
+
+  /// A request to a server by its real name.
+  private func answer(_ request: HTTPRequest, host: String) -> Answer {
+    switch Origins.platform(of: host) {
+    case .x: return answerX(request)
+    case .microblog: return answerMicroblog(request)
+    case let platform?:
+      guard let simulated = consentPlatforms[platform] else { break }
+      let owner: @Sendable () -> String? = { simulated.oauth.owner(of: request) }
+      return simulate(request, platform: platform, account: owner) { [self] _ in
+        // Before the answer: a code or a token that it ends still tells whose it was.
+        let account = owner()
+        return Performed(response: simulated.answer(request, now: clock()), account: account)
+      }
+    case nil: break
+    }
+    return .respond(.text(404, "the sandbox stands in for no server \(host)\n"))
+  }
+
+  private func answerX(_ request: HTTPRequest) -> Answer {
+    simulate(request, platform: .x, account: { [self] in x.username(of: request) }) { [self] lag in
+      let settings = settings
+      let call = XCall(now: clock(), settings: settings, listLag: settings.listLagMs + lag)
+      let answer = x.answer(request, call: call)
+      return Performed(response: answer.response, account: answer.username)
+    }
+  }
+
+  private func answerHook(_ request: HTTPRequest) -> Answer {
+    let parts = request.pathParts
+    guard parts.count == 2 else { return .respond(.text(404, "there is no such hook\n")) }
+    return simulate(request, platform: .webhook, account: { parts[1] }) { [self] _ in
+      let response = webhooks.answer(request, hook: parts[1], now: clock(), origin: origin)
+      return Performed(response: response, account: parts[1])
+    }
+  }
+
+  private func answerMicroblog(_ request: HTTPRequest) -> Answer {
+    let account: @Sendable () -> String? = { [self] in microblog.username(of: request) }
+    guard MicroblogPlatform.takes(request) else { return .respond(MicroblogProblem.notFound.response) }
+    return simulate(request, platform: .microblog, account: account) { [self] lag in
+      let response = microblog.answer(
+        request,
+        now: clock(),
+        settings: settings,
+        listLag: settings.listLagMs + lag,
+        origin: origin
+      )
+      return Performed(response: response, account: account())
+    }
   }
 
   /// The honest answer of a platform, and whose account it is for.
@@ -114,7 +157,7 @@ final class Router: Sendable {
     account: @Sendable () -> String?,
     perform: @escaping Work
   ) -> Answer {
-    let started = WallClock.milliseconds()
+    let started = clock()
     var plan = faults.plan(for: request, platform: platform.rawValue, account: account)
     if let text = request.header("x-sandbox-fault") {
       do throws(ControlError) {
@@ -138,7 +181,7 @@ final class Router: Sendable {
         bodyBytes: request.body.count,
         status: answer.status,
         faults: plan.names,
-        milliseconds: WallClock.milliseconds() - started
+        milliseconds: clock() - started
       )
     )
     return answer
@@ -171,6 +214,9 @@ final class Router: Sendable {
       var response = performed.response
       response.set("content-type", "text/html; charset=utf-8")
       return (.respond(response), performed)
+    case .omit(let members):
+      let performed = perform(lag)
+      return (.respond(FaultAnswer.omitting(members, from: performed.response)), performed)
     }
   }
 }

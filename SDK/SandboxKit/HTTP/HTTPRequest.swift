@@ -10,6 +10,8 @@ struct HTTPRequest: Sendable {
   var body: [UInt8]
   /// The client will not send another request on this connection.
   let closes: Bool
+  /// The name of the real server that the request is for, if its address says so.
+  let host: String?
 
   struct Header: Sendable {
     let name: String
@@ -22,7 +24,8 @@ struct HTTPRequest: Sendable {
     rawQuery: String = "",
     headers: [Header] = [],
     body: [UInt8] = [],
-    closes: Bool = false
+    closes: Bool = false,
+    host: String? = nil
   ) {
     self.method = method
     self.path = path
@@ -30,6 +33,7 @@ struct HTTPRequest: Sendable {
     self.headers = headers
     self.body = body
     self.closes = closes
+    self.host = host
   }
 
   /// The first value of a header; `name` must be lower-case.

@@ -55,3 +55,19 @@ enum Base64 {
     }
   }
 }
+
+extension Base64 {
+  /// With the alphabet for addresses, without padding (RFC 4648 §5).
+  static func encodeURL(_ bytes: [UInt8]) -> String {
+    var text: [UInt8] = []
+    for byte in encode(bytes).utf8 {
+      switch byte {
+      case UInt8(ascii: "+"): text.append(UInt8(ascii: "-"))
+      case UInt8(ascii: "/"): text.append(UInt8(ascii: "_"))
+      case UInt8(ascii: "="): break
+      default: text.append(byte)
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}

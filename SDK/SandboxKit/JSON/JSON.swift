@@ -54,6 +54,18 @@ enum JSON: Sendable, Equatable {
     }
   }
 
+  /// The same value without the members of these names, at every depth.
+  func without(_ names: [String]) -> JSON {
+    switch self {
+    case .null, .bool, .number, .string: self
+    case .array(let values): .array(values.map { $0.without(names) })
+    case .object(let members):
+      .object(
+        members.filter { !names.contains($0.name) }.map { Member(name: $0.name, value: $0.value.without(names)) }
+      )
+    }
+  }
+
   /// The same value with the names of every object in order.
   var sorted: JSON {
     switch self {

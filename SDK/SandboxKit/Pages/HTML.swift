@@ -71,5 +71,12 @@ enum HTML {
     font-size:.85rem}
     .gone{color:var(--bad)}
     ul{padding-left:1.2rem}
+    form article h2{margin:0 0 .4rem}
+    form article p{margin:.35rem 0}
+    .inner{margin-left:1.6rem!important}
+    .row{display:flex;gap:.7rem}
+    button{font:inherit;font-weight:600;padding:.55rem 1.4rem;border-radius:8px;border:1px solid var(--link);\
+    background:var(--link);color:var(--page);cursor:pointer}
+    button.quiet{background:none;color:inherit;border-color:var(--line)}
     """
 }

@@ -3,6 +3,7 @@ extension XPlatform {
   func createPost(_ request: HTTPRequest, token: String?, _ call: XCall) -> XAnswer {
     let draft = Result { () throws(XProblem) in try XPostDraft(try Self.object(in: request)) }
     let (rate, username, result) = state.withLock { state -> (XRateStatus, String?, Result<XPost, XProblem>) in
+      let token = find(token, in: state, call.now)
       let (rate, access) = state.authorize(token, endpoint: .createPost, call: call)
       let result = Result { () throws(XProblem) in
         let account = try access.get().account

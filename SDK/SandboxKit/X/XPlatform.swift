@@ -1,18 +1,41 @@
 /// The platform X, API v2, as strict as its contract.
 final class XPlatform: Sendable {
   let state = Guarded(XState())
+  /// Locked inside of `state` where both are needed, never the other way round.
+  let oauth = OAuthServer(rules: .x)
 
   /// The handle behind a request's token, for faults and the log.
   func username(of request: HTTPRequest) -> String? {
-    guard let token = Self.bearer(request) else { return nil }
-    return state.withLock { $0.username(of: token) }
+    if Self.isOAuth(request) { return oauth.owner(of: request) }
+    guard let token = request.bearer else { return nil }
+    let known = state.withLock { state in
+      state.tokens[token].map { state.accounts[$0.account].username }
+    }
+    // A token that has expired still tells whose it was.
+    return known ?? oauth.owner(of: request)
+  }
+
+  /// The token that was given by hand, or granted by consent.
+  func find(_ text: String?, in state: XState, _ now: Int64) -> XToken? {
+    guard let text else { return nil }
+    if let token = state.tokens[text] { return token }
+    // Why a token is dead is not told on this platform.
+    guard let pass = try? oauth.pass(text, at: now) else { return nil }
+    guard let account = state.accountByName[pass.family.account.lowercased()] else { return nil }
+    let scopes = pass.family.scopes.reduce(into: XScopes()) { $0.formUnion(XScopes.named($1) ?? []) }
+    return XToken(account: account, kind: .user, scopes: scopes)
   }
 
   func answer(_ request: HTTPRequest, call: XCall) -> XAnswer {
+    if Self.isOAuth(request) {
+      let username = oauth.owner(of: request)
+      return XAnswer(response: answerOAuth(request, call.now), username: username)
+    }
     guard let route = XRoute(request) else { return XAnswer(response: XProblem.notFound.response, username: nil) }
-    let token = Self.bearer(request)
+    let token = request.bearer
     if route.endpoint == .createPost { return createPost(request, token: token, call) }
     let (rate, access, username) = state.withLock { state in
+      let token = find(token, in: state, call.now)
       let (rate, access) = state.authorize(token, endpoint: route.endpoint, call: call)
       return (rate, access, state.username(of: token))
     }
@@ -26,12 +49,6 @@ final class XPlatform: Sendable {
     return XAnswer(response: response, username: username)
   }
 
-  private static func bearer(_ request: HTTPRequest) -> String? {
-    guard let value = request.header("authorization"), value.utf8.count > 7 else { return nil }
-    guard value.prefix(7).lowercased() == "bearer " else { return nil }
-    return String(value.dropFirst(7))
-  }
-
   private func perform(
     _ route: XRoute,
     _ request: HTTPRequest,
@@ -40,7 +57,7 @@ final class XPlatform: Sendable {
   ) throws(XProblem) -> HTTPResponse {
     switch route.endpoint {
     // Answered before, under a single lock.
-    case .createPost: createPost(request, token: Self.bearer(request), call).response
+    case .createPost: createPost(request, token: request.bearer, call).response
     case .deletePost: try deletePost(route.id, token.account, call)
     case .me: try showMe(request, token.account)
     case .posts: try showPosts(request, route.id, token.account)

@@ -20,23 +20,20 @@ struct XState: Sendable {
 
   // MARK: Access
 
-  func username(of token: String?) -> String? {
-    token.flatMap { tokens[$0] }.map { accounts[$0.account].username }
+  func username(of token: XToken?) -> String? {
+    token.map { accounts[$0.account].username }
   }
 
   /// Decides whether a call may go on; counts it when its sender is known.
   mutating func authorize(
-    _ tokenText: String?,
+    _ token: XToken?,
     endpoint: XEndpoint,
     call: XCall
   ) -> (rate: XRateStatus, access: Result<XToken, XProblem>) {
     let settings = call.settings
     let limit = settings.rateLimits ? endpoint.limit * settings.rateLimitFactor : 1_000_000
     let length = Int64(settings.rateLimitWindowMs)
-    guard
-      let tokenText, let token = tokens[tokenText],
-      token.expiresAt.map({ $0 > call.now }) ?? true
-    else {
+    guard let token, token.expiresAt.map({ $0 > call.now }) ?? true else {
       let part = XRateStatus.Part(
         prefix: "x-rate-limit",
         limit: limit,

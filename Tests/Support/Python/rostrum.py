@@ -128,6 +128,9 @@ class Sandbox:
         body = {"accounts": [{"platform": "x", "username": n, "token": f"token-of-{n}"} for n in names]}
         return self.http.post("/_sandbox/accounts", body)
 
+    def account(self, platform, username, **values):
+        return self.http.post("/_sandbox/accounts", {"platform": platform, "username": username, **values})
+
     def hook(self, name, secret):
         return self.http.post("/_sandbox/hooks", {"name": name, "secret": secret})
 
@@ -136,6 +139,24 @@ class Sandbox:
 
     def settings(self, **values):
         return self.http.post("/_sandbox/settings", values)
+
+    def origins(self, at=None):
+        """Each real origin with its place in the sandbox, or in a proxy at `at` before it."""
+        places = self.http.get("/_sandbox/origins")["origins"]
+        return {origin: place.replace(self.url, at or self.url, 1) for origin, place in places.items()}
+
+    def overrides(self, at=None):
+        """The value of ROSTRUM_ORIGIN_OVERRIDES that leads every platform here."""
+        return ",".join(f"{origin}={place}" for origin, place in self.origins(at).items())
+
+    def app(self, platform, *addresses, **values):
+        """Registers the demo app of a platform, or another one, with the addresses that people come back to."""
+        order = {"platform": platform, "redirectAddresses": list(addresses), **values}
+        return self.http.post("/_sandbox/apps", order)
+
+    def oauth(self, platform):
+        """What the OAuth server of a platform did."""
+        return self.http.get(f"/_sandbox/ledger?platform={platform}")["oauth"][platform]
 
     def ledger(self, platform="x"):
         return self.http.get("/_sandbox/ledger")[platform]
@@ -166,7 +187,8 @@ class Host:
             "ROSTRUM_HOME": str(self.home / "data"),
             "ROSTRUM_LISTEN": f"127.0.0.1:{self.port}",
             "ROSTRUM_EGRESS_ALLOW": f"127.0.0.1:{sandbox.port}",
-            "ROSTRUM_ORIGIN_OVERRIDES": f"https://api.x.com={sandbox.url}",
+            # A test may put a proxy before its sandbox.
+            "ROSTRUM_ORIGIN_OVERRIDES": getattr(sandbox, "sandbox", sandbox).overrides(sandbox.url),
             **{key: str(value) for key, value in settings.items()},
         }
         self.http = HTTP(self.port)

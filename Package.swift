@@ -156,6 +156,7 @@ let package = Package(
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
     module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
+    module("OAuth", in: "Host", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "PluginManifest"]),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module(
       "Publishing",
@@ -183,6 +184,7 @@ let package = Package(
     ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
+    tests("OAuthTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "OAuth", "PluginManifest"]),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
     tests(
       "PublishingTests",

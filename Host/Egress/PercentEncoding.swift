@@ -1,6 +1,6 @@
 /// Percent-encoding of everything that is not unreserved.
-enum PercentEncoding {
-  static func encode(_ text: String) -> String {
+package enum PercentEncoding {
+  package static func encode(_ text: String) -> String {
     if text.utf8.allSatisfy(ASCII.isUnreserved) { return text }
     var output: [UInt8] = []
     output.reserveCapacity(text.utf8.count * 3)

@@ -156,7 +156,11 @@ let package = Package(
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
     module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
-    module("OAuth", in: "Host", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "PluginManifest"]),
+    module(
+      "OAuth",
+      in: "Host",
+      ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "PluginManifest", "Postgres", "Vault"]
+    ),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module(
       "Publishing",
@@ -184,7 +188,10 @@ let package = Package(
     ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
-    tests("OAuthTests", ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "OAuth", "PluginManifest"]),
+    tests(
+      "OAuthTests",
+      ["Cryptography", "JSONDocument", "OAuth", "PluginManifest", "Postgres", "TestSupport", "Vault"]
+    ),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
     tests(
       "PublishingTests",

@@ -24,7 +24,7 @@ package enum PercentEncoding {
   }
 
   /// The text behind an encoded form; broken escapes stay as they are.
-  static func decode(_ text: some StringProtocol) -> String {
+  package static func decode(_ text: some StringProtocol) -> String {
     var output: [UInt8] = []
     var rest = Array(text.utf8)[...]
     while let byte = rest.popFirst() {

@@ -32,7 +32,9 @@ extension OAuthAccounts {
       guard let id = text(entry, id), (1...256).contains(id.utf8.count) else { return nil }
       let isUsable =
         needs.map { needs in
-          (entry.pointer(needs.pointer)?.arrayValue ?? []).contains { $0.stringValue.map(needs.anyOf.contains) ?? false }
+          (entry.pointer(needs.pointer)?.arrayValue ?? []).contains {
+            $0.stringValue.map(needs.anyOf.contains) ?? false
+          }
         } ?? true
       let own = token.flatMap { text(entry, $0) }
       return AccountChoice(

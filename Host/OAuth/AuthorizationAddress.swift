@@ -1,5 +1,5 @@
-package import PluginManifest
 import Egress
+package import PluginManifest
 
 extension OAuthPage {
   /// The address to send a person to. Spaces become `%20`, which every platform reads, unlike `+`.

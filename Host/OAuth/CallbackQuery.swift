@@ -55,7 +55,8 @@ package struct CallbackQuery: Sendable, Equatable {
   }
 
   private static func word(_ text: String) -> String {
-    let isPlain = (1...60).contains(text.utf8.count)
+    let isPlain =
+      (1...60).contains(text.utf8.count)
       && text.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0 | 32) || "_.-".utf8.contains($0) }
     return isPlain ? text : "unknown"
   }

@@ -1,5 +1,5 @@
 import Cryptography
-package import JSONDocument
+import JSONDocument
 package import PluginManifest
 
 /// Reads the answers of token endpoints. They come in many shapes, and failures sometimes with status 200.
@@ -23,6 +23,10 @@ package enum TokenAnswer {
     }
     // Tokens count only where nothing says that something went wrong.
     if let document, (200...299).contains(status), code == nil, let grant = grant(document, shape) {
+      // A token of another type needs more than the token itself with each request (RFC 6749 §7.1).
+      guard document.pointer("/token_type")?.stringValue.map({ $0.lowercased() == "bearer" }) ?? true else {
+        return .refused(TokenRefusal(kind: .other, code: "token_type", status: status))
+      }
       return .granted(grant)
     }
     if status == 429 { return .refused(TokenRefusal(kind: .later(retryAfter), code: code, status: status)) }
@@ -44,7 +48,9 @@ package enum TokenAnswer {
       default: continue
       }
     }
-    if case .object = document.pointer("/error"), document.pointer("/error/code")?.stringValue != "ok" { return "unknown" }
+    if case .object = document.pointer("/error"), document.pointer("/error/code")?.stringValue != "ok" {
+      return "unknown"
+    }
     return nil
   }
 

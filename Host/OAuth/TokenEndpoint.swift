@@ -1,4 +1,3 @@
-import Cryptography
 package import Egress
 package import HTTPClient
 import JSONDocument
@@ -44,7 +43,8 @@ package struct TokenEndpoint: Sendable {
   }
 
   /// Runs the exchange of a code: one request after the other, each with the token of the one before.
-  package func exchange(_ declaration: OAuthDeclaration, _ values: OAuthValues) async throws(OAuthError) -> TokenOutcome {
+  package func exchange(_ declaration: OAuthDeclaration, _ values: OAuthValues) async throws(OAuthError) -> TokenOutcome
+  {
     var values = values
     var whole: TokenGrant?
     for request in declaration.exchange {
@@ -64,28 +64,23 @@ package struct TokenEndpoint: Sendable {
     maximumBytes: Int = maximumBytes,
     beforeFirstByte: @escaping @Sendable () -> Bool = { true }
   ) async throws(OAuthError) -> Outcome {
-    let form = FormText.encode(try values.pairs(request.parameters) + extra)
-    var address = try values.address(request.address)
-    if request.method != .post, !form.isEmpty { address += "?" + form }
+    let rendered = try RenderedRequest(request, values, adding: extra)
     let url: TargetURL
     do {
-      url = try TargetURL(address, maximumBytes: 16_384)
+      url = try TargetURL(rendered.address, maximumBytes: 16_384)
     } catch {
       return .notSent(Outcome.NotSent(reason: .invalidRequest, detail: "the address \(error)"))
     }
-    if let objection = policy.objection(to: url) {
+    let (target, policy) = (policy.resolved(url), policy)
+    if let objection = policy.objection(to: target) {
       return .notSent(Outcome.NotSent(reason: .addressDenied, detail: objection))
     }
-    var headers = [("accept", "application/json")]
-    if let authorization = try authorization(request, values) { headers.append(("authorization", authorization)) }
-    if request.method == .post { headers.append(("content-type", "application/x-www-form-urlencoded")) }
-    let (target, policy) = (policy.resolved(url), policy)
     return await client.perform(
       OutgoingRequest(
-        method: request.method.rawValue,
+        method: rendered.method,
         url: target.description,
-        headers: headers,
-        body: request.method == .post ? .bytes(Array(form.utf8)) : .none,
+        headers: rendered.headers,
+        body: rendered.form.map { .bytes(Array($0.utf8)) } ?? .none,
         timeout: Self.timeout,
         connectTimeout: Self.connectTimeout,
         maximumResponseBytes: maximumBytes,
@@ -96,18 +91,5 @@ package struct TokenEndpoint: Sendable {
         beforeFirstByte: beforeFirstByte
       )
     )
-  }
-
-  private func authorization(_ request: OAuthRequest, _ values: OAuthValues) throws(OAuthError) -> String? {
-    switch request.authentication {
-    case .none: return nil
-    case .basic:
-      guard let secret = values.text(.clientSecret) else { throw .missing(OAuthPlace.clientSecret.rawValue) }
-      let pair = PercentEncoding.encode(values.clientID) + ":" + PercentEncoding.encode(secret)
-      return "Basic " + Base64.encode(Array(pair.utf8))
-    case .bearer:
-      guard let token = values.text(.token) else { throw .missing(OAuthPlace.token.rawValue) }
-      return "Bearer " + token
-    }
   }
 }

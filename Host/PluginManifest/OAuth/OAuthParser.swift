@@ -100,7 +100,8 @@ struct OAuthParser {
       "exchange",
       atMost: 4,
       required: true,
-      places: [.clientID, .clientSecret, .redirect, .code, .verifier, .scope, .token]
+      places: [.clientID, .clientSecret, .redirect, .code, .verifier, .scope, .token],
+      bringTokens: true
     )
     for (number, request) in requests.enumerated() {
       let (needed, refused): (OAuthPlace, OAuthPlace) = number == 0 ? (.code, .token) : (.token, .code)
@@ -115,7 +116,7 @@ struct OAuthParser {
     guard var object = reader.object("refresh") else { return nil }
     let request = object.object("request", required: true).flatMap { inner in
       var inner = inner
-      return self.request(&inner, [.clientID, .clientSecret, .token, .refreshToken, .scope])
+      return self.request(&inner, [.clientID, .clientSecret, .token, .refreshToken, .scope], bringsTokens: true)
     }
     let rotation = object.choice("rotation", OAuthRefresh.Rotation.self)
     let grace = object.optionalInteger("graceMs", 0...86_400_000)
@@ -211,20 +212,25 @@ struct OAuthParser {
     _ name: String,
     atMost limit: Int,
     required: Bool = false,
-    places: Set<OAuthPlace>
+    places: Set<OAuthPlace>,
+    bringTokens: Bool = false
   ) -> [OAuthRequest] {
     reader.elements(name, atMost: limit, required: required).compactMap { place, value in
       guard var object = ObjectReader(value, path: place, collector: collector) else { return nil }
-      return request(&object, places)
+      return request(&object, places, bringsTokens: bringTokens)
     }
   }
 
-  private func request(_ reader: inout ObjectReader, _ places: Set<OAuthPlace>) -> OAuthRequest? {
+  private func request(
+    _ reader: inout ObjectReader,
+    _ places: Set<OAuthPlace>,
+    bringsTokens: Bool = false
+  ) -> OAuthRequest? {
     let method = reader.choice("method", OAuthRequest.Method.self)
     let address = address(&reader)
     let authentication = reader.choice("authentication", default: OAuthRequest.Authentication.none)
     let parameters = parameters(&reader, places)
-    let answer = answer(&reader)
+    let answer = bringsTokens ? answer(&reader) : OAuthAnswerShape()
     reader.finish()
     guard let method, let address else { return nil }
     if authentication == .bearer, !places.contains(.token) {
@@ -243,10 +249,14 @@ struct OAuthParser {
     let onServers = accountFields.contains { $0.type == .origin }
     let allowed = "https://host/path" + (onServers ? " or {origin}/path" : "") + ", without query"
     return reader.string("url", 10...300, allowed: allowed) { text in
-      let start = text.hasPrefix("https://") ? 8 : onServers && text.hasPrefix("{origin}/") ? 9 : 0
-      let rest = text.utf8.dropFirst(start)
-      return start > 0 && rest.first != UInt8(ascii: "/")
-        && rest.allSatisfy { $0 > 32 && $0 < 127 && !"\"<>\\^`{|}?#@".utf8.contains($0) }
+      let isOnServer = onServers && text.hasPrefix(Self.server + "/")
+      guard isOnServer || text.hasPrefix("https://") else { return false }
+      let slash = text.dropFirst(isOnServer ? Self.server.count : 8).firstIndex(of: "/")
+      guard let slash, isOnServer || RuleParser.isOrigin(String(text[..<slash])) else { return false }
+      let segments = text[slash...].dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+      // The last one may be empty: a slash at the end is part of some addresses.
+      return segments.dropLast().allSatisfy { !$0.isEmpty } && !segments.contains { $0 == "." || $0 == ".." }
+        && text[slash...].utf8.allSatisfy { isAlphanumeric($0) || "/._~-".utf8.contains($0) }
     }
   }
 
@@ -273,7 +283,6 @@ struct OAuthParser {
         values[name] = .text(text)
       }
     }
-    object.finish()
     return values
   }
 
@@ -308,6 +317,7 @@ struct OAuthParser {
     }
   }
 
+  private static let server = "{origin}"
   static let parameterRule = "letters, digits and . _ - at most 60"
 
   static func isParameter(_ name: String) -> Bool {

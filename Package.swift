@@ -170,6 +170,14 @@ let package = Package(
         "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree", "Vault",
       ]
     ),
+    module(
+      "Connecting",
+      in: "Host",
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "OAuth", "PluginHost", "PluginManifest",
+        "Postgres", "Publishing", "Vault",
+      ]
+    ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
     module("Vault", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres"]),
     module(
@@ -220,8 +228,9 @@ let package = Package(
       "AdminAPI",
       in: "Host",
       [
-        "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "Notices", "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Publishing", "Sites",
+        "Connecting", "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue",
+        "Logging", "MediaStore", "Notices", "OAuth", "PluginHost", "PluginManifest", "PluginStore", "Postgres",
+        "Publishing", "Sites",
         "Vault", "WebhookEndpoints",
       ]
     ),
@@ -229,9 +238,10 @@ let package = Package(
       "Server",
       in: "Host",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
-        "JSONText",
-        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "Outbox", "PluginHost", "PluginManifest",
+        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity",
+        "JSONDocument", "JSONText",
+        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "OAuth", "Outbox", "PluginHost",
+        "PluginManifest",
         "PluginProtocol", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
         "WebhookEndpoints",
       ]
@@ -250,9 +260,10 @@ let package = Package(
     tests(
       "AdminAPITests",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer", "Identity",
-        "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "PluginHost", "PluginManifest",
-        "PluginStore", "Postgres", "Processes", "Publishing", "Sites", "TestSupport", "Vault", "WebhookEndpoints",
+        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer",
+        "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "OAuth", "PluginHost",
+        "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "TestSupport",
+        "Vault", "WebhookEndpoints",
       ]
     ),
 

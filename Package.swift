@@ -156,6 +156,11 @@ let package = Package(
     // MARK: Domain
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
     module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
+    module(
+      "OAuth",
+      in: "Host",
+      ["Cryptography", "Egress", "HTTPClient", "JSONDocument", "PluginManifest", "Postgres", "Vault"]
+    ),
     module("MediaStore", in: "Host", ["Cryptography", "Logging", "Postgres"]),
     module(
       "Publishing",
@@ -163,6 +168,14 @@ let package = Package(
       [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore",
         "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree", "Vault",
+      ]
+    ),
+    module(
+      "Connecting",
+      in: "Host",
+      [
+        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "OAuth", "PluginHost", "PluginManifest",
+        "Postgres", "Publishing", "Vault",
       ]
     ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
@@ -183,6 +196,10 @@ let package = Package(
     ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
+    tests(
+      "OAuthTests",
+      ["Cryptography", "JSONDocument", "OAuth", "PluginManifest", "Postgres", "TestSupport", "Vault"]
+    ),
     tests("MediaStoreTests", ["Cryptography", "MediaStore", "Postgres", "TestSupport"]),
     tests(
       "PublishingTests",
@@ -211,8 +228,9 @@ let package = Package(
       "AdminAPI",
       in: "Host",
       [
-        "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "Notices", "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Publishing", "Sites",
+        "Connecting", "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue",
+        "Logging", "MediaStore", "Notices", "OAuth", "PluginHost", "PluginManifest", "PluginStore", "Postgres",
+        "Publishing", "Sites",
         "Vault", "WebhookEndpoints",
       ]
     ),
@@ -220,9 +238,10 @@ let package = Package(
       "Server",
       in: "Host",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity", "JSONDocument",
-        "JSONText",
-        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "Outbox", "PluginHost", "PluginManifest",
+        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity",
+        "JSONDocument", "JSONText",
+        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "OAuth", "Outbox", "PluginHost",
+        "PluginManifest",
         "PluginProtocol", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
         "WebhookEndpoints",
       ]
@@ -241,9 +260,10 @@ let package = Package(
     tests(
       "AdminAPITests",
       [
-        "AdminAPI", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer", "Identity",
-        "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "PluginHost", "PluginManifest",
-        "PluginStore", "Postgres", "Processes", "Publishing", "Sites", "TestSupport", "Vault", "WebhookEndpoints",
+        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer",
+        "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "OAuth", "PluginHost",
+        "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "TestSupport",
+        "Vault", "WebhookEndpoints",
       ]
     ),
 

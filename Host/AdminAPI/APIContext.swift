@@ -72,6 +72,18 @@ struct APIContext: Sendable {
 }
 
 extension HTTPProblem {
+  /// The refusal of a request for which there is no room in its bucket; nil when there is.
+  static func tooMany(_ decision: RateLimiter.Decision) -> HTTPProblem? {
+    if decision.isAllowed { return nil }
+    let seconds = max(1, Int(decision.retryAfter.rounded(.up)))
+    return HTTPProblem(
+      status: 429,
+      code: "too_many_requests",
+      message: "Too many requests; try again in \(seconds) s",
+      headers: ["retry-after": "\(seconds)"]
+    )
+  }
+
   static let unauthorized = HTTPProblem(
     status: 401,
     code: "unauthorized",

@@ -1,9 +1,11 @@
+package import Connecting
 package import Events
 package import Identity
 package import JobQueue
 package import Logging
 package import MediaStore
 package import Notices
+package import OAuth
 package import PluginHost
 package import PluginStore
 package import Postgres
@@ -26,6 +28,8 @@ package struct APIServices: Sendable {
   package var sites: SiteStore
   package var files: MediaFiles
   package var connections: ConnectionService
+  package var signIns: PlatformSignIns
+  package var apps: PlatformApps
   package var lanes: LimitService
   package var dispatcher: Dispatcher
   package var control: DeliveryControl
@@ -55,6 +59,8 @@ package struct APIServices: Sendable {
     sites: SiteStore,
     files: MediaFiles,
     connections: ConnectionService,
+    signIns: PlatformSignIns,
+    apps: PlatformApps,
     lanes: LimitService,
     dispatcher: Dispatcher,
     control: DeliveryControl,
@@ -81,6 +87,8 @@ package struct APIServices: Sendable {
     self.sites = sites
     self.files = files
     self.connections = connections
+    self.signIns = signIns
+    self.apps = apps
     self.lanes = lanes
     self.dispatcher = dispatcher
     self.control = control
@@ -104,6 +112,12 @@ package struct APILimits: Sendable {
   package var token = RateLimiter.Limit(burst: 2_000, perSecond: 1_000)
   /// For each address without a valid token: slow enough to make guessing tokens pointless.
   package var address = RateLimiter.Limit(burst: 60, perSecond: 5)
+  /// Sign-ins at platforms that one site may start.
+  package var connect = RateLimiter.Limit(burst: 20, perSecond: 1.0 / 6)
+  /// Callbacks of platforms for one site.
+  package var callback = RateLimiter.Limit(burst: 20, perSecond: 1.0 / 6)
+  /// Callbacks from one address, whatever they hold.
+  package var callbackAddress = RateLimiter.Limit(burst: 60, perSecond: 1)
   /// The largest uploaded file in bytes.
   package var mediaBytes: Int64 = 1 << 30
 

@@ -15,6 +15,7 @@ package struct AdminAPI: Sendable {
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
     + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints + MemberRoutes.endpoints
     + UserRoutes.endpoints + TokenRoutes.endpoints + IssuerRoutes.endpoints
+    + SignInRoutes.endpoints + AppRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 
@@ -120,15 +121,7 @@ package struct AdminAPI: Sendable {
   }
 
   private func take(_ key: String, _ limit: RateLimiter.Limit) throws {
-    let decision = services.limiter.take(key, limit: limit)
-    guard !decision.isAllowed else { return }
-    let seconds = max(1, Int(decision.retryAfter.rounded(.up)))
-    throw HTTPProblem(
-      status: 429,
-      code: "too_many_requests",
-      message: "Too many requests; try again in \(seconds) s",
-      headers: ["retry-after": "\(seconds)"]
-    )
+    if let problem = HTTPProblem.tooMany(services.limiter.take(key, limit: limit)) { throw problem }
   }
 
   private static func token(_ request: HTTPRequest) -> String? {
@@ -142,6 +135,7 @@ package struct AdminAPI: Sendable {
 
   /// Refuses what the operation's description does not allow in the address.
   static func check(_ query: QueryParameters, _ endpoint: Endpoint) throws {
+    if endpoint.takesAnyQuery { return }
     let known = endpoint.query.map(\.name)
     for name in query.names.sorted() where !known.contains(name) {
       throw HTTPProblem(
@@ -201,9 +195,12 @@ package struct AdminAPI: Sendable {
 extension HTTPResponse {
   /// The response, with a new name for the session.
   fileprivate func with(cookie: String?) -> HTTPResponse {
-    guard let cookie, headers["set-cookie"] == nil else { return self }
+    guard let cookie else { return self }
+    // An answer that ends the session or starts another one has said all about it.
+    let name = cookie.prefix { $0 != "=" } + "="
+    guard !headers.all("set-cookie").contains(where: { $0.hasPrefix(name) }) else { return self }
     var response = self
-    response.headers.set("set-cookie", cookie)
+    response.headers.add("set-cookie", cookie)
     return response
   }
 }

@@ -23,15 +23,26 @@ package struct BrowserPolicy: Sendable {
 
   /// The header that gives a browser its session.
   func cookie(_ session: Secret, lifetime: Duration) -> String {
-    line(session.revealText() ?? "", "Max-Age=\(lifetime.components.seconds)")
+    line(cookieName, session.revealText() ?? "", "Max-Age=\(lifetime.components.seconds)")
   }
 
   /// The header that takes it away.
-  var removedCookie: String { line("", "Max-Age=0") }
+  var removedCookie: String { line(cookieName, "", "Max-Age=0") }
+
+  // MARK: Sign-ins at platforms
+
+  /// The cookie of the browser that started a sign-in; each has its own, so that several can run.
+  func signInCookieName(_ id: Int64) -> String { isSecure ? "__Host-rostrum-connect-\(id)" : "rostrum_connect_\(id)" }
+
+  func signInCookie(_ id: Int64, _ browser: Secret) -> String {
+    line(signInCookieName(id), browser.revealText() ?? "", "Max-Age=600")
+  }
+
+  func removedSignInCookie(_ id: Int64) -> String { line(signInCookieName(id), "", "Max-Age=0") }
 
   // Lax, because Strict would be missing when a platform sends people back after they allowed the host there.
-  private func line(_ value: String, _ age: String) -> String {
-    "\(cookieName)=\(value); Path=/; HttpOnly; SameSite=Lax; \(age)" + (isSecure ? "; Secure" : "")
+  private func line(_ name: String, _ value: String, _ age: String) -> String {
+    "\(name)=\(value); Path=/; HttpOnly; SameSite=Lax; \(age)" + (isSecure ? "; Secure" : "")
   }
 
   /// Whether a page of this host sent the request, so that its cookie counts for a change.

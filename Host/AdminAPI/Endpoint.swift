@@ -34,6 +34,8 @@ struct Endpoint: Sendable {
   let access: Access
   var query: [Schema.Field] = []
   var body: Schema?
+  /// Whether others decide what the address holds; the handler looks at it.
+  var takesAnyQuery = false
   /// Whether the body is a file instead of JSON.
   var isUpload = false
   /// Whether the operation is safe to repeat without a key.

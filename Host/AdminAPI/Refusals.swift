@@ -1,8 +1,10 @@
+import Connecting
 import HTTPServer
 import Identity
 import JSONDocument
 import Logging
 import MediaStore
+import OAuth
 import PluginStore
 import Postgres
 import Publishing
@@ -26,6 +28,10 @@ enum Refusals {
     case let error as IdentityError: problem(error)
     case let error as MediaError: problem(error)
     case let error as WebhookError: problem(error)
+    case let error as SignInRefusal: problem(error)
+    case let error as PlatformAppError: problem(error)
+    case let error as ReturnAddressError:
+      HTTPProblem(status: 422, code: "notAllowed", message: "A return address \(error)", field: "returnAddresses")
     case let error as VaultRefusal:
       HTTPProblem(status: error.kind == .notFound ? 404 : 409, code: error.code, message: error.message)
     case let error as PostgresError where error.isConnectionLost || error.isNotSent:
@@ -116,6 +122,34 @@ enum Refusals {
       case .conflict: 409
       }
     return HTTPProblem(status: status, code: error.code, message: error.message, field: error.field)
+  }
+
+  private static func problem(_ error: SignInRefusal) -> HTTPProblem {
+    let message = "\(error)"
+    return switch error {
+    case .unsupported: HTTPProblem(status: 400, code: "platform_not_supported", message: message, field: "platform")
+    case .unknownScopes: HTTPProblem(status: 422, code: "unknown_scopes", message: message, field: "scopes")
+    case .badReturnAddress: HTTPProblem(status: 422, code: "notAllowed", message: message, field: "redirectUrl")
+    case .noOwnAddress: HTTPProblem(status: 409, code: "no_public_url", message: message)
+    case .notFound: HTTPProblem(status: 404, code: "sign_in_not_found", message: message)
+    case .ticketNotValid: HTTPProblem(status: 409, code: "ticket_not_valid", message: message)
+    case .nothingToChoose: HTTPProblem(status: 409, code: "nothing_to_choose", message: message)
+    case .unknownAccount: HTTPProblem(status: 422, code: "unknown_account", message: message, field: "accounts")
+    case .connectionNotFound:
+      HTTPProblem(status: 404, code: "connection_not_found", message: message, field: "connectionId")
+    }
+  }
+
+  private static func problem(_ error: PlatformAppError) -> HTTPProblem {
+    let message = "\(error)"
+    return switch error {
+    case .notFound: HTTPProblem(status: 404, code: "app_not_found", message: message, field: "appId")
+    case .nameTaken: HTTPProblem(status: 409, code: "name_taken", message: message, field: "name")
+    case .inUse: HTTPProblem(status: 409, code: "app_in_use", message: message)
+    case .notConfigured: HTTPProblem(status: 409, code: "app_not_configured", message: message)
+    case .badSetting: HTTPProblem(status: 409, code: "app_misconfigured", message: message)
+    case .tooMany: HTTPProblem(status: 409, code: "too_many_apps", message: message)
+    }
   }
 
   private static func problem(_ error: MediaError) -> HTTPProblem {

@@ -1,6 +1,6 @@
 /// Percent-encoding of everything that is not unreserved.
-enum PercentEncoding {
-  static func encode(_ text: String) -> String {
+package enum PercentEncoding {
+  package static func encode(_ text: String) -> String {
     if text.utf8.allSatisfy(ASCII.isUnreserved) { return text }
     var output: [UInt8] = []
     output.reserveCapacity(text.utf8.count * 3)
@@ -24,7 +24,7 @@ enum PercentEncoding {
   }
 
   /// The text behind an encoded form; broken escapes stay as they are.
-  static func decode(_ text: some StringProtocol) -> String {
+  package static func decode(_ text: some StringProtocol) -> String {
     var output: [UInt8] = []
     var rest = Array(text.utf8)[...]
     while let byte = rest.popFirst() {

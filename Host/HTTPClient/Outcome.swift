@@ -35,6 +35,11 @@ package enum Outcome: Sendable {
     package var reason: Reason
     /// A constant text that is safe to log.
     package var detail: String
+
+    package init(reason: Reason, detail: String) {
+      self.reason = reason
+      self.detail = detail
+    }
   }
 
   /// Why no complete answer is at hand.

@@ -29,6 +29,9 @@ package struct QueryParameters: Sendable, Equatable {
   /// The names that came, in order.
   package var names: [String] { pairs.map(\.name) }
 
+  /// Names and values in order.
+  package var list: [(String, String)] { pairs.map { ($0.name, $0.value) } }
+
   /// The first value of a parameter.
   package subscript(_ name: String) -> String? { pairs.first { $0.name == name }?.value }
 

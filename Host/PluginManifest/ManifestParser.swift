@@ -53,6 +53,12 @@ struct ManifestParser {
     let inputs = inputs(&reader)
     let secrets = secrets(&reader)
     let accountFields = accountFields(&reader)
+    let oauth = OAuthParser(
+      collector: collector,
+      configuration: configuration,
+      secrets: secrets,
+      accountFields: accountFields
+    ).declaration(&reader)
     let rules = RuleParser(collector: collector, methods: methods, secrets: secrets, accountFields: accountFields)
       .rules(&reader)
     let reconcile = reconcile(&reader)
@@ -87,6 +93,7 @@ struct ManifestParser {
       apiVersion: apiVersion,
       methods: methods.sorted(),
       inputs: inputs,
+      oauth: oauth,
       secrets: secrets,
       accountFields: accountFields,
       rules: Dictionary(rules.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first }),

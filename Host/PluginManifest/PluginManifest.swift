@@ -47,6 +47,8 @@ package struct PluginManifest: Sendable, Equatable {
   /// Methods the plugin answers, sorted; the handshake must report the same set.
   package let methods: [String]
   package let inputs: Set<Input>
+  /// How accounts are connected by a sign-in at the platform; nil where people enter what is needed.
+  package let oauth: OAuthDeclaration?
   /// Secrets of a connection by name; the plugin never sees their values.
   package let secrets: [String: SecretDeclaration]
   /// Fields a person fills in when an account is connected.
@@ -122,6 +124,8 @@ package struct SecretDeclaration: Sendable, Equatable {
     case entered
     /// The host makes the value and shows it once.
     case generated
+    /// The platform gives it when a person allows the access; see ``OAuthDeclaration``. It may be entered too.
+    case oauth
   }
 
   package enum Format: String, Sendable, CaseIterable {

@@ -64,6 +64,7 @@ private struct GrantBuilder {
       let label = secret["label"]?.stringValue ?? name
       add("secret \(name)", "keep the secret “\(name)” (\(label)) of each account; the plugin itself never sees it")
     }
+    if let oauth = manifest["oauth"] { read(signIn: oauth) }
     for input in manifest["input"]?.arrayValue ?? [] {
       guard let input = input.stringValue else { continue }
       add("input \(input)", "read the \(input) of posts in full")
@@ -112,6 +113,49 @@ private struct GrantBuilder {
         add("\(name) \(value.text()) \(origin)", "use “\(name)” for \(Self.words(origin)): \(value.text())")
       }
     }
+  }
+
+  /// Where the host sends people, codes, tokens and the secret of its application.
+  private mutating func read(signIn oauth: JSONValue) {
+    for (name, value) in oauth["application"]?.objectValue ?? [:] {
+      guard let setting = value.stringValue else { continue }
+      add("setting \(name) \(setting)", "use the setting \(setting) of the host for sign-ins (\(name))")
+    }
+    if let page = oauth["authorize"]?["url"]?.stringValue {
+      add("page \(page)", "send people to \(page) to allow the access")
+    }
+    for scope in (oauth["scopes"]?.arrayValue ?? []).flatMap({ $0["scopes"]?.arrayValue ?? [] }) {
+      guard let scope = scope.stringValue else { continue }
+      add("scope \(scope)", "ask people for “\(scope)”")
+    }
+    var requests = (oauth["exchange"]?.arrayValue ?? []).map { ("get a token", $0) }
+    requests += (oauth["revoke"]?.arrayValue ?? []).map { ("end the access", $0) }
+    if let request = oauth["refresh"]?["request"] { requests.append(("renew a token", request)) }
+    if let request = oauth["accounts"]?["request"] { requests.append(("list the accounts of a sign-in", request)) }
+    for (purpose, request) in requests {
+      guard let url = request["url"]?.stringValue else { continue }
+      note(url.hasPrefix("{") ? "account.origin" : url)
+      let carried = Self.carried(request)
+      add(
+        "sign-in \(purpose) \(request["method"]?.stringValue ?? "") \(url) \(carried.joined(separator: " "))",
+        "have the host send \(carried.isEmpty ? "nothing secret" : carried.joined(separator: ", ")) to \(url) to \(purpose)"
+      )
+    }
+  }
+
+  /// The secret values that a request of a sign-in carries.
+  private static func carried(_ request: JSONValue) -> [String] {
+    var places = Set((request["parameters"]?.objectValue ?? [:]).values.compactMap(\.stringValue))
+    switch request["authentication"]?.stringValue {
+    case "basic": places.insert("{client.secret}")
+    case "bearer": places.insert("{token}")
+    default: break
+    }
+    let words = [
+      ("{client.secret}", "the application's secret"), ("{code}", "the code"), ("{token}", "the access token"),
+      ("{refresh}", "the refresh token"),
+    ]
+    return words.filter { places.contains($0.0) }.map(\.1)
   }
 
   private mutating func read(runtime: JSONValue) {

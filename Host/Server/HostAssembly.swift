@@ -1,4 +1,5 @@
 internal import AdminAPI
+internal import Connecting
 internal import Egress
 internal import Events
 internal import HTTPClient
@@ -9,8 +10,10 @@ internal import JobQueue
 internal import Logging
 internal import MediaStore
 internal import Notices
+internal import OAuth
 internal import Outbox
 internal import PluginHost
+internal import PluginManifest
 internal import PluginStore
 internal import Postgres
 internal import Processes
@@ -38,6 +41,7 @@ struct HostAssembly: Sendable {
   private let readers: [OutboxReader]
   private let keeper: VaultKeeper
   private let services: APIServices
+  private let address: OwnAddress
 
   /// Requests of people and background reads; hot writes have connections of their own.
   private static let poolSize = 8
@@ -158,6 +162,23 @@ struct HostAssembly: Sendable {
         consume: { events, tx in try await notices.consume(events, tx) }
       ),
     ]
+    address = OwnAddress(configuration.ownAddress)
+    let platformSettings = configuration.platformSettings
+    let apps = PlatformApps(pool: pool, vault: vault) { name throws(PlatformAppError) in
+      try await platformSettings.value(of: name)
+    }
+    try await Self.check(configuration, plugins: plugins, apps: apps, logger: logger)
+    let signIns = PlatformSignIns(
+      pool: pool,
+      vault: vault,
+      plugins: plugins,
+      connections: publishing.connections,
+      apps: apps,
+      endpoint: TokenEndpoint(client: client, policy: configuration.addressPolicy),
+      policy: configuration.addressPolicy,
+      address: address,
+      logger: logger
+    )
     let hostVault = HostVault(vault, pool: pool)
     keeper = VaultKeeper(vault: hostVault, home: configuration.home, logger: logger)
     let tokens = TokenStore(pool: pool)
@@ -173,6 +194,7 @@ struct HostAssembly: Sendable {
       sessions: sessions,
       files: files,
       notices: notices,
+      signIns: signIns,
       states: [
         .disk(configuration.home) { DiskSpace.of(configuration.home) },
         .disk(configuration.media) { DiskSpace.of(configuration.media) },
@@ -195,6 +217,8 @@ struct HostAssembly: Sendable {
       sites: SiteStore(pool: pool),
       files: files,
       connections: publishing.connections,
+      signIns: signIns,
+      apps: apps,
       lanes: publishing.lanes,
       dispatcher: publishing.dispatcher(queue: queue),
       control: publishing.control(queue: queue),
@@ -243,6 +267,30 @@ struct HostAssembly: Sendable {
     return WebTokens(pool: pool, vault: vault, fetch: { await download.run($0) })
   }
 
+  /// Holds what is set for platforms against what is installed.
+  ///
+  /// - Throws: ``StartError`` for a registered callback address that is not this host's.
+  private static func check(
+    _ configuration: HostConfiguration,
+    plugins: PluginHost,
+    apps: PlatformApps,
+    logger: Logger
+  ) async throws {
+    var names: Set<String> = []
+    for manifest in plugins.manifests {
+      names.formUnion(manifest.configuration.map(\.name))
+      guard let oauth = manifest.oauth, let own = configuration.ownAddress else { continue }
+      do {
+        try await apps.checkCallback(oauth, is: OwnAddress.callback(manifest.id, below: own))
+      } catch {
+        throw StartError(error.description)
+      }
+    }
+    for name in configuration.platformSettings.unknown(besides: names) {
+      logger.warning("A line of the settings file is not used", ["name": "\(name)"])
+    }
+  }
+
   /// What sends notices by mail; nil where the operator names no server.
   private static func mailer(_ configuration: HostConfiguration, pool: Pool, logger: Logger) -> NoticeMailer? {
     guard let mail = configuration.mail else { return nil }
@@ -273,6 +321,7 @@ struct HostAssembly: Sendable {
       let (startup, shutdown) = (Startup.current, Shutdown.current)
       try await server.run(
         started: { port in
+          address.settle(configuration.listen.url(port: port))
           let host = RunningHost(
             url: configuration.listen.url(port: port),
             port: port,

@@ -1,5 +1,7 @@
+internal import Connecting
 internal import Identity
 package import Logging
+internal import OAuth
 package import Postgres
 package import Publishing
 package import Vault
@@ -14,7 +16,8 @@ package struct HostVault: Sendable {
 
   /// Every column of sealed values that any module has.
   package static let sealedColumns =
-    SealedColumns.all + WebhookEndpoints.sealedColumns + TokenIssuerStore.sealedColumns
+    SealedColumns.all + WebhookEndpoints.sealedColumns + TokenIssuerStore.sealedColumns + PlatformApps.sealedColumns
+    + PlatformSignIns.sealedColumns
 
   init(_ vault: Vault, pool: Pool) {
     rotations = KeyRotations(vault: vault, whenCompromised: Revocations.renewal)

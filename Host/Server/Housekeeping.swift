@@ -1,3 +1,4 @@
+internal import Connecting
 internal import Dispatch
 internal import Events
 internal import Identity
@@ -20,6 +21,7 @@ struct Housekeeping: Service {
   let sessions: SessionStore
   let files: MediaFiles
   let notices: NoticeStore
+  let signIns: PlatformSignIns
   /// What this host looks at for itself.
   let states: [NoticeState]
   let logger: Logger
@@ -56,6 +58,7 @@ struct Housekeeping: Service {
     await orLog("Applying limits", logger) { try await publishing.lanes.refresh() }
     await orLog("Looking for breakers that stay open", logger) { try await publishing.breakers.reportLong() }
     await orLog("Storing the use of tokens", logger) { try await tokens.flushUse() }
+    await orLog("Ending sign-ins that nobody came back to", logger) { try await signIns.endExpired() }
     await orLog("Removing sessions that have ended", logger) { try await sessions.clean() }
   }
 
@@ -93,6 +96,7 @@ struct Housekeeping: Service {
         try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
       },
       "host.journal": { _ = try await JournalRetention(pool: pool, days: retentionDays).clean() },
+      "host.sign-ins": { try await PlatformSignIns.clean(pool) },
       "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
       "host.webhook-log": { _ = try await WebhookLog.clean(pool, olderThan: age) },
       "host.notices": { try await NoticeStore.clean(pool, olderThan: age) },

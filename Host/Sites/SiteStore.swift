@@ -8,6 +8,8 @@ package struct Site: Sendable, Equatable {
   package var domain: String?
   /// IANA name, such as `Europe/Berlin`.
   package var timeZone: String
+  /// Where browsers may go after a sign-in at a platform, beside the host itself; checked before they come here.
+  package var returnAddresses: [String]
   package var version: Int
   package var createdAt: Date
   package var updatedAt: Date
@@ -46,7 +48,7 @@ package struct SiteStore: Sendable {
       let rows = try await tx.query(
         """
         INSERT INTO sites (name, domain, time_zone) VALUES (\(name), \(domain), \(timeZone))
-        RETURNING id, name, domain, time_zone, version, created_at, updated_at
+        RETURNING id, name, domain, time_zone, return_addresses, version, created_at, updated_at
         """
       )
       guard let site = try rows.first.map(Self.site) else { throw SiteError.notFound(0) }
@@ -61,7 +63,7 @@ package struct SiteStore: Sendable {
   package func list(ids: [Int64]?, after: Int64, limit: Int) async throws -> [Site] {
     try await pool.query(
       """
-      SELECT id, name, domain, time_zone, version, created_at, updated_at FROM sites
+      SELECT id, name, domain, time_zone, return_addresses, version, created_at, updated_at FROM sites
       WHERE archived_at IS NULL AND (\(ids == nil) OR id = ANY(\(ids ?? []))) AND id > \(after)
       ORDER BY id LIMIT \(limit)
       """
@@ -71,7 +73,7 @@ package struct SiteStore: Sendable {
   package func site(_ id: Int64) async throws -> Site {
     let rows = try await pool.query(
       """
-      SELECT id, name, domain, time_zone, version, created_at, updated_at FROM sites
+      SELECT id, name, domain, time_zone, return_addresses, version, created_at, updated_at FROM sites
       WHERE id = \(id) AND archived_at IS NULL
       """
     )
@@ -87,6 +89,7 @@ package struct SiteStore: Sendable {
     name: String?,
     domain: String??,
     timeZone: String?,
+    returnAddresses: [String]? = nil,
     expectedVersion: Int?,
     in tx: Transaction
   ) async throws -> Site {
@@ -100,9 +103,11 @@ package struct SiteStore: Sendable {
         """
         UPDATE sites SET name = coalesce(\(name), name),
           domain = CASE WHEN \(domain != nil) THEN \(domain ?? nil) ELSE domain END,
-          time_zone = coalesce(\(timeZone), time_zone), version = version + 1, updated_at = now()
+          time_zone = coalesce(\(timeZone), time_zone),
+          return_addresses = CASE WHEN \(returnAddresses != nil) THEN \(returnAddresses ?? []) ELSE return_addresses END,
+          version = version + 1, updated_at = now()
         WHERE id = \(id)
-        RETURNING id, name, domain, time_zone, version, created_at, updated_at
+        RETURNING id, name, domain, time_zone, return_addresses, version, created_at, updated_at
         """
       )
       guard let site = try rows.first.map(Self.site) else { throw SiteError.notFound(id) }
@@ -124,6 +129,7 @@ package struct SiteStore: Sendable {
       name: try row.get("name"),
       domain: try row.get("domain"),
       timeZone: try row.get("time_zone"),
+      returnAddresses: try row.get("return_addresses"),
       version: Int(try row.get("version", as: Int32.self)),
       createdAt: try row.get("created_at"),
       updatedAt: try row.get("updated_at")

@@ -1,3 +1,4 @@
+import Connecting
 import Cryptography
 import Egress
 import Events
@@ -10,6 +11,7 @@ import JobQueue
 import Logging
 import MediaStore
 import Notices
+import OAuth
 import PluginHost
 import PluginManifest
 import PluginStore
@@ -32,6 +34,8 @@ struct APIFixture: Sendable {
   let pool: Pool
   let log = MemorySink()
   let mediaFolder: String
+  /// The plugin's program; a file of that name with `.identify` behind is what it says of accounts.
+  let plugin: String
   let api: AdminAPI
   let client: TestClient
   let services: APIServices
@@ -63,16 +67,27 @@ struct APIFixture: Sendable {
       id=${line#*'"id":'}; id=${id%%[,\}]*}
       case $line in
         *'post/validate'*'REFUSE'*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"findings":[{"severity":"error","field":"text","code":"c","message":"Too rude"}]}}';;
-        *'account/identify'*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"id":"new","name":"New"}}';;
+        *'account/identify'*'"id":"page-'*) page=${line#*'"id":"page-'}; page=${page%%'"'*}
+          say '{"jsonrpc":"2.0","id":'"$id"',"result":{"id":"page-'"$page"'","name":"Page '"$page"'"}}';;
+        *'account/identify'*) if [ -e "$0.identify" ]; then read -r result < "$0.identify"
+          say '{"jsonrpc":"2.0","id":'"$id"','"$result"'}'; else say '{"jsonrpc":"2.0","id":'"$id"',"result":{"id":"new","name":"New"}}'; fi;;
         *) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"findings":[]}}';;
       esac
     done
     """#
 
+  /// - Parameters:
+  ///   - manifest: changes the text of the plugin's manifest.
+  ///   - platformPort: where the servers of the plugin's platform are.
+  ///   - settings: what an operator set for platforms.
   static func run(
     _ change: (inout APILimits) -> Void = { _ in },
+    manifest: (String) -> String = { $0 },
+    platformPort: UInt16? = nil,
+    settings: [String: String] = [:],
     _ body: (APIFixture) async throws -> Void
   ) async throws {
+    let manifest = manifest(Self.manifest)
     let folder = FileManager.default.temporaryDirectory.path + "/api-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var limits = APILimits()
@@ -80,7 +95,15 @@ struct APIFixture: Sendable {
     let result: Result<Void, any Error>
     do {
       try await TestDatabase.current.withPool(size: 6) { pool in
-        try await body(try await APIFixture(pool, folder: folder, limits: limits))
+        let fixture = try await APIFixture(
+          pool,
+          folder: folder,
+          limits: limits,
+          manifest: manifest,
+          platformPort: platformPort,
+          settings: settings
+        )
+        try await body(fixture)
       }
       result = .success(())
     } catch {
@@ -90,9 +113,25 @@ struct APIFixture: Sendable {
     try result.get()
   }
 
-  private init(_ pool: Pool, folder: String, limits: APILimits) async throws {
+  private init(
+    _ pool: Pool,
+    folder: String,
+    limits: APILimits,
+    manifest: String,
+    platformPort: UInt16?,
+    settings: [String: String]
+  ) async throws {
     self.pool = pool
-    let logger = Logger(sink: log)
+    plugin = folder + "/plugin"
+    let logger = Logger(sink: log, minimumLevel: .debug)
+    let policy =
+      try platformPort.map { port in
+        try AddressPolicy(
+          allow: "127.0.0.1:\(port)",
+          overrides: "https://api.example.com=http://127.0.0.1:\(port)"
+        )
+      } ?? AddressPolicy()
+    let httpClient = try HTTPClient()
     mediaFolder = folder + "/media"
     let spawner = try Spawner()
     let writing = try await spawner.output(
@@ -106,7 +145,7 @@ struct APIFixture: Sendable {
     let plugins = PluginHost(
       plugins: [
         InstalledPlugin(
-          manifest: try PluginManifest.parse(Array(Self.manifest.utf8)),
+          manifest: try PluginManifest.parse(Array(manifest.utf8)),
           executable: folder + "/plugin"
         )
       ],
@@ -123,7 +162,7 @@ struct APIFixture: Sendable {
         pool: pool,
         vault: vault,
         plugins: plugins,
-        egress: Egress(client: try HTTPClient(), policy: AddressPolicy()),
+        egress: Egress(client: httpClient, policy: policy),
         effects: BatchWriter(pool.configuration, logger: logger),
         files: files,
         limits: AccountLimits(),
@@ -141,6 +180,7 @@ struct APIFixture: Sendable {
       hooks: DeliveryClosing.hooks,
       logger: logger
     )
+    let apps = PlatformApps(pool: pool, vault: vault) { name in settings[name].map { Secret($0) } }
     services = APIServices(
       pool: pool,
       queue: queue,
@@ -157,6 +197,18 @@ struct APIFixture: Sendable {
       sites: SiteStore(pool: pool),
       files: files,
       connections: assembly.connections,
+      signIns: PlatformSignIns(
+        pool: pool,
+        vault: vault,
+        plugins: plugins,
+        connections: assembly.connections,
+        apps: apps,
+        endpoint: TokenEndpoint(client: httpClient, policy: policy),
+        policy: policy,
+        address: OwnAddress("https://rostrum.example"),
+        logger: logger
+      ),
+      apps: apps,
       lanes: assembly.lanes,
       dispatcher: assembly.dispatcher(queue: queue),
       control: assembly.control(queue: queue),
@@ -224,6 +276,11 @@ struct APIFixture: Sendable {
     return connection
   }
 
+  /// An account as a delivery opens it.
+  func account(_ connection: Int64) async throws -> Account {
+    try await AccountCache(pool: pool, vault: vault).load(connection)
+  }
+
   // MARK: Requests
 
   func send(
@@ -269,7 +326,7 @@ struct APIFixture: Sendable {
     for table in [
       "sites", "posts", "post_versions", "media", "platform_connections", "publishing_targets", "distributions",
       "deliveries", "jobs", "publishing_schedules", "outbox", "audit_logs", "idempotency_keys", "event_endpoints",
-      "event_deliveries", "notice_marks", "notice_settings",
+      "event_deliveries", "notice_marks", "notice_settings", "oauth_states", "platform_apps",
     ] {
       counts.append(try await pool.query("SELECT count(*) FROM \(identifier: table)")[0].get(0))
     }

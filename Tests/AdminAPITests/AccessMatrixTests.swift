@@ -149,7 +149,13 @@ import Testing
       case .person, .operatorOnly, .site, .siteInPath: break
       }
     }
-    #expect(open == ["GET /health", "GET /health/live", "POST /api/session", "POST /api/session/link"])
+    let platform = "/api/admin/distribution/platforms/{platform}"
+    #expect(
+      open == [
+        "GET /health", "GET /health/live", "POST /api/session", "POST /api/session/link", "GET \(platform)/begin",
+        "GET \(platform)/callback",
+      ]
+    )
     #expect(
       lowChanges == ["POST /api/notices/{id}/read", "POST /api/notices/{id}/dismiss", "PUT /api/notices/settings"]
     )

@@ -22,8 +22,9 @@ import Testing
       "PluginProtocol", "PluginTestKit", "PluginTransport", "ServiceTree",
     ],
     ["PluginManifest"], ["Egress", "Jail", "JobQueue", "Migrations", "Outbox"],
-    ["MediaStore", "PluginHost", "PluginStore", "Vault"],
-    ["Events", "Identity", "Notices", "Publishing", "Sites", "WebhookEndpoints"], ["AdminAPI"], ["Server"], ["rostrum"],
+    ["MediaStore", "PluginHost", "PluginStore", "Vault"], ["OAuth"],
+    ["Events", "Identity", "Notices", "Publishing", "Sites", "WebhookEndpoints"],
+    ["Connecting"], ["AdminAPI"], ["Server"], ["rostrum"],
   ]
 
   private static func targets() throws -> [Target] {

@@ -19,6 +19,7 @@ import Testing
         + (members["egress"]?.arrayValue ?? []).map { rule in
           var small = members.filter { needed.contains($0.key) }
           small["egress"] = [rule]
+          small["secrets"] = .object((members["secrets"]?.objectValue ?? [:]).filter { $0.value["source"] != "oauth" })
           small["reconcile"] = ["absence": "never", "settleMs": 0]
           return .object(small)
         }

@@ -158,7 +158,9 @@ enum ManifestSample {
       "links": {"status": "https://status.example.com", "docs": "https://docs.example.com/api",
                 "support": "https://help.example.com"},
       "postAddresses": ["https://example.com/{handle}/posts/{id:digits}", "{origin}/p/{id}"],
-      "configuration": [{"name": "SAMPLE_CLIENT_ID", "label": "Client ID", "secret": true}],
+      "configuration": [{"name": "SAMPLE_CLIENT_ID", "label": "Client ID", "secret": true},
+                        {"name": "SAMPLE_CLIENT_SECRET", "label": "Client secret", "secret": true},
+                        {"name": "SAMPLE_CALLBACK_URL", "label": "Callback"}],
       "hashtags": {"min": 1, "max": 3},
       "apiVersion": {"name": "v7", "sunset": "2028-02-29"},
       "methods": [
@@ -168,7 +170,44 @@ enum ManifestSample {
       "input": ["content"],
       "secrets": {
         "token": {"label": "Token", "source": "entered"},
-        "signing": {"label": "Signing secret", "source": "generated", "format": "whsec"}
+        "signing": {"label": "Signing secret", "source": "generated", "format": "whsec"},
+        "access": {"label": "Access token", "source": "oauth"}
+      },
+      "oauth": {
+        "application": {"id": "SAMPLE_CLIENT_ID", "secret": "SAMPLE_CLIENT_SECRET", "callback": "SAMPLE_CALLBACK_URL"},
+        "authorize": {"url": "https://www.example.com/oauth/authorize/", "parameters": {
+          "client_key": "{client.id}", "redirect_uri": "{redirect}", "state": "{state}", "scope": "{scope}",
+          "code_challenge": "{challenge.hex}", "prompt": "consent"}},
+        "scopeSeparator": ",",
+        "scopes": [
+          {"name": "publish", "label": "Publish", "required": true, "scopes": ["post.write", "user:read"]},
+          {"name": "metrics", "label": "Metrics", "reason": "Shows how posts do", "scopes": ["insights"]}
+        ],
+        "exchange": [
+          {"method": "POST", "url": "{origin}/oauth/token", "parameters": {
+             "client_key": "{client.id}", "client_secret": "{client.secret}", "code": "{code}",
+             "redirect_uri": "{redirect}", "code_verifier": "{verifier}"},
+           "answer": {"accessToken": ["/data/0/access_token"], "refreshToken": ["/data/0/refresh"],
+                      "expiresIn": ["/data/0/expires"], "refreshExpiresIn": ["/data/0/refresh_expires"],
+                      "scope": ["/data/0/permissions"]}},
+          {"method": "GET", "url": "https://graph.example.com/access_token", "parameters": {
+             "grant_type": "exchange", "access_token": "{token}"}}
+        ],
+        "refresh": {
+          "request": {"method": "POST", "url": "https://api.example.com/oauth/token", "authentication": "basic",
+                      "parameters": {"refresh_token": "{refresh}"}, "answer": {"accessToken": ["/token"]}},
+          "rotation": "grace", "graceMs": 60000, "minimumAgeMs": 86400000, "lifetimeMs": 7200000,
+          "needsRefreshToken": true
+        },
+        "revoke": [{"method": "DELETE", "url": "https://api.example.com/oauth/grant", "authentication": "bearer"}],
+        "accounts": {
+          "request": {"method": "GET", "url": "https://api.example.com/me/accounts", "authentication": "bearer"},
+          "each": "/data", "id": "/urn", "name": "/title", "handle": "/username", "token": "/access_token",
+          "needs": {"pointer": "/tasks", "anyOf": ["CREATE", "MANAGE"]},
+          "next": {"pointer": "/paging/after", "parameter": "after"}
+        },
+        "dead": [{"status": [400, 401], "pointer": "/error/code", "values": ["190"]}],
+        "issuer": "https://www.example.com"
       },
       "account": {"fields": [
         {"name": "origin", "label": "Server", "type": "origin", "required": true},

@@ -52,7 +52,7 @@ import Testing
     #expect(manifest.preview?.avatar == .square)
     #expect(manifest.links.status == "https://status.example.com")
     #expect(manifest.postAddresses.map(\.description).last == "{origin}/p/{id}")
-    #expect(manifest.configuration.map(\.name) == ["SAMPLE_CLIENT_ID"])
+    #expect(manifest.configuration.map(\.name).first == "SAMPLE_CLIENT_ID")
     #expect(manifest.configuration.first?.isSecret == true)
     #expect(manifest.hashtags == 1...3)
     #expect(manifest.apiVersion == APIVersion(name: "v7", sunset: "2028-02-29"))
@@ -121,8 +121,8 @@ import Testing
         "name: missing, allowed text of 1 to 80 bytes",
         "limits.inFlight: bad value, came 0, allowed a whole number from 1 to 1024",
         "nmae: unknown field, allowed account, aliases, apiVersion, artifacts, configuration, description, egress, "
-          + "executable, hashtags, icon, id, input, kind, license, limits, links, methods, name, postAddresses, preview, protocol, "
-          + "publisher, rateLimitHeaders, rateLimits, reconcile, retryAfter, runtime, schema, secrets, version",
+          + "executable, hashtags, icon, id, input, kind, license, limits, links, methods, name, oauth, postAddresses, preview, "
+          + "protocol, publisher, rateLimitHeaders, rateLimits, reconcile, retryAfter, runtime, schema, secrets, version",
       ]
     )
   }

@@ -32,6 +32,10 @@ import Testing
     Step("fewer processes", asks: nil) { $0.pids = 2 },
     Step("another interpreter", asks: "/bin/bash") { $0.interpreter = "/bin/bash" },
     Step("a folder to read", asks: "/usr/lib/things") { $0.readPaths = ["/usr/lib/things"] },
+    Step("another token host", asks: "https://tokens.example.net/token") {
+      $0.tokenHost = "https://tokens.example.net"
+    },
+    Step("another scope", asks: "ask people for “admin”") { $0.scope = "admin" },
     Step("whole posts", asks: "content of posts") { $0.input = ["content"] },
   ]
 

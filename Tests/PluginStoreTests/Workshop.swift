@@ -39,6 +39,8 @@ struct Workshop: Sendable {
     var interpreter: String? = "/bin/sh"
     var readPaths: [String] = []
     var input: [String] = []
+    var tokenHost = "https://api.example.org"
+    var scope = "write"
 
     var manifest: JSONValue {
       var members: [String: JSONValue] = [
@@ -51,7 +53,9 @@ struct Workshop: Sendable {
           "account/capabilities", "account/identify", "post/publish", "post/render", "post/validate", "post/delete",
         ],
         "input": .array(input.map { .string($0) }),
-        "secrets": ["token": ["label": "Token", "source": "entered"]], "account": ["fields": []],
+        "secrets": ["token": ["label": "Token", "source": "oauth"]], "oauth": signIn,
+        "configuration": [["name": "PROBE_ID", "label": "ID"], ["name": "PROBE_SECRET", "label": "Secret"]],
+        "account": ["fields": []],
         "egress": .array(methods.map(rule)), "reconcile": ["absence": "never", "settleMs": 0], "rateLimits": [],
         "limits": [
           "inFlight": 64, "memoryMiB": .int(Int64(memory)), "startMs": 5000, "callMs": 60000,
@@ -64,6 +68,23 @@ struct Workshop: Sendable {
         ]
       }
       return .object(members)
+    }
+
+    private var signIn: JSONValue {
+      [
+        "application": ["id": "PROBE_ID", "secret": "PROBE_SECRET"],
+        "authorize": [
+          "url": "https://www.example.org/authorize",
+          "parameters": ["client_id": "{client.id}", "redirect_uri": "{redirect}", "state": "{state}"],
+        ],
+        "scopes": [["name": "publish", "label": "Publish", "required": true, "scopes": .array([.string(scope)])]],
+        "exchange": [
+          [
+            "method": "POST", "url": .string(tokenHost + "/token"), "authentication": "basic",
+            "parameters": ["code": "{code}", "redirect_uri": "{redirect}"],
+          ]
+        ],
+      ]
     }
 
     private func rule(_ method: String) -> JSONValue {

@@ -191,12 +191,16 @@ import Testing
   }
 
   @Test func warnsOfWhatItKnowsAndDoesNotUse() throws {
-    let file = try folder.write("ROSTRUM_HOME=/h\nSOME_CLIENT_ID=1\n", to: "settings")
-    let warnings = try load(["REDIS_HOST": "localhost", "QUEUE_WORKER_CONCURRENCY": "5"], file: file).warnings
-    #expect(warnings.count == 3)
-    for name in ["REDIS_HOST", "QUEUE_WORKER_CONCURRENCY", "SOME_CLIENT_ID"] {
-      #expect(warnings.contains { $0.contains(name) })
+    let file = try folder.write("ROSTRUM_HOME=/h\nSOME_CLIENT_ID=1\nOTHER_SECRET_FILE=/s\n", to: "settings")
+    let configuration = try load(["REDIS_HOST": "localhost", "QUEUE_WORKER_CONCURRENCY": "5"], file: file)
+    #expect(configuration.warnings.count == 2)
+    for name in ["REDIS_HOST", "QUEUE_WORKER_CONCURRENCY"] {
+      #expect(configuration.warnings.contains { $0.contains(name) })
     }
+    // Whether these are of use depends on the plugins.
+    let settings = configuration.platformSettings
+    #expect(settings.unknown(besides: []) == ["OTHER_SECRET_FILE", "SOME_CLIENT_ID"])
+    #expect(settings.unknown(besides: ["SOME_CLIENT_ID", "OTHER_SECRET"]) == [])
   }
 
   @Test func ignoresVariablesOfOtherPrograms() throws {

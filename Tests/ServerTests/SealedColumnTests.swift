@@ -12,6 +12,7 @@ import Vault
     "vault_keys.kcv", "schema_migrations.checksum", "plugin_bundle_parts.content", "plugin_bundles.manifest",
     "plugin_bundles.signature",
     "delivery_contents.digest", "sessions.token_hash", "sessions.previous_hash", "sign_in_links.token_hash",
+    "oauth_states.state_hash", "oauth_states.ticket_hash", "oauth_states.browser_hash",
   ]
   /// Under the keys of the hosts; changed with them.
   private static let wrapped: Set<String> = ["vault_keys.wrapped"]

@@ -48,6 +48,25 @@ enum PluginRoutes {
       "apiVersion",
       .nullable(.object([.required("name", .string(1...40)), .required("sunset", .nullable(.string(10...10)))]))
     ),
+    .required(
+      "signIn",
+      .nullable(
+        .object([
+          .required(
+            "scopes",
+            .array(
+              .object([
+                .required("name", .string(1...40)), .required("label", .string(1...120)),
+                .required("reason", .nullable(.string(1...300))), .required("required", .boolean),
+              ]),
+              0...12
+            ),
+            "What people are asked to allow"
+          )
+        ])
+      ),
+      "How accounts are connected by a sign-in; null where they are not"
+    ),
     .required("state", .string(1...40)), .required("restarts", .integer(0...Int64.max)),
     .required("lastExit", .nullable(.string(0...2000))),
     .required("tier", .nullable(.string(1...10)), "How its process is shut off from the machine"),
@@ -79,6 +98,19 @@ enum PluginRoutes {
     members["fields"] = .object(
       Dictionary(manifest.accountFields.map { ($0.name, .string($0.label)) }) { first, _ in first }
     )
+    members["signIn"] =
+      manifest.oauth.map { oauth in
+        [
+          "scopes": .array(
+            oauth.scopes.map {
+              [
+                "name": .string($0.name), "label": .string($0.label), "reason": .text($0.reason),
+                "required": .bool($0.isRequired),
+              ]
+            }
+          )
+        ]
+      } ?? .null
     members["state"] = .string(status?.state.rawValue ?? "stopped")
     members["restarts"] = .int(Int64(status?.restarts ?? 0))
     members["lastExit"] = .text(status?.lastExit.map { String($0.prefix(2_000)) })

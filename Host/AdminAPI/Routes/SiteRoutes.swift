@@ -1,6 +1,7 @@
 import HTTPServer
 import Identity
 import JSONDocument
+import OAuth
 import Postgres
 import Sites
 
@@ -8,10 +9,12 @@ import Sites
 enum SiteRoutes {
   private static let shape = Schema.object([
     .required("id", .id), .required("name", .string(1...200)), .required("domain", .nullable(.string(1...253))),
-    .required("timeZone", .string(1...64)), .required("version", .id), .required("createdAt", .instant),
-    .required("updatedAt", .instant),
+    .required("timeZone", .string(1...64)),
+    .required("returnAddresses", addresses, "Where browsers may go after a sign-in at a platform, beside this host"),
+    .required("version", .id), .required("createdAt", .instant), .required("updatedAt", .instant),
   ])
 
+  private static let addresses = Schema.array(.string(1...ReturnAddress.maximumBytes), 0...50)
   private static let name = Schema.string(1...200)
   private static let domain = Schema.nullable(.string(1...253))
   private static let zone = Schema.string(1...64)
@@ -52,7 +55,10 @@ enum SiteRoutes {
       path: "/api/sites/{id}",
       summary: "Change a site; send If-Match with the version that was edited",
       access: .siteInPath(.manageSite),
-      body: .object([.optional("name", name), .optional("domain", domain), .optional("timeZone", zone)]),
+      body: .object([
+        .optional("name", name), .optional("domain", domain), .optional("timeZone", zone),
+        .optional("returnAddresses", addresses, "All of them; https, without a query"),
+      ]),
       success: .json(200, shape),
       refusals: [409, 422],
       handler: update
@@ -90,12 +96,14 @@ enum SiteRoutes {
   private static func update(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.site()
     let version = try context.expectedVersion()
+    let addresses = try context.strings("returnAddresses").map { try $0.map { try ReturnAddress.entry($0) } }
     return try await context.services.pool.transaction(scope: .owner) { tx in
       let site = try await context.services.sites.update(
         id,
         name: context.string("name"),
         domain: context.has("domain") ? .some(context.string("domain")) : nil,
         timeZone: context.string("timeZone"),
+        returnAddresses: addresses,
         expectedVersion: version,
         in: tx
       )
@@ -107,7 +115,8 @@ enum SiteRoutes {
   private static func json(_ site: Site) -> JSONValue {
     [
       "id": .int(site.id), "name": .string(site.name), "domain": .text(site.domain),
-      "timeZone": .string(site.timeZone), "version": .int(Int64(site.version)), "createdAt": .instant(site.createdAt),
+      "timeZone": .string(site.timeZone), "returnAddresses": .strings(site.returnAddresses),
+      "version": .int(Int64(site.version)), "createdAt": .instant(site.createdAt),
       "updatedAt": .instant(site.updatedAt),
     ]
   }

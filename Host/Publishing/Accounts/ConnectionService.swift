@@ -3,7 +3,7 @@ import FoundationEssentials
 import JSONText
 import JobQueue
 package import PluginHost
-import PluginManifest
+package import PluginManifest
 import PluginProtocol
 package import Postgres
 package import Vault
@@ -53,7 +53,7 @@ package struct ConnectionService: Sendable {
         field: "platform"
       )
     }
-    let (secrets, generated) = try Self.secrets(request.credentials, manifest: manifest)
+    let (secrets, generated) = try Self.secrets(request.credentials, request.grant, manifest: manifest)
     let fields = try AccountAddresses(request.fields, manifest: manifest, policy: caller.policy)
     let epoch = try await cache.revocations.epoch()
     let rows = try await pool.query("SELECT nextval(pg_get_serial_sequence('platform_connections', 'id')) AS id")
@@ -65,7 +65,7 @@ package struct ConnectionService: Sendable {
       siteID: request.siteID,
       platform: manifest.id,
       laneID: 0,
-      accountID: "",
+      accountID: request.accountID ?? "",
       name: "",
       handle: nil,
       url: nil,
@@ -76,6 +76,13 @@ package struct ConnectionService: Sendable {
       credentialEpoch: epoch
     )
     let (identity, capabilities) = try await ask(manifest, draft)
+    if let chosen = request.accountID, identity.id != chosen {
+      throw PublishingError(
+        .refusedByPlatform,
+        "another_account",
+        "The platform answers for another account (\(identity.name)) than the one that was chosen"
+      )
+    }
     try await store(
       request,
       manifest: manifest,
@@ -141,10 +148,21 @@ package struct ConnectionService: Sendable {
   }
 
   /// Replaces the credentials of a connection; the account must stay the same, and so do schedules and history.
-  package func replaceCredentials(_ id: Int64, with credentials: [String: Secret], site: Int64) async throws {
+  ///
+  /// - Parameters:
+  ///   - grant: nil for credentials that were entered; what an earlier sign-in gave is dropped then.
+  ///   - record: the last work of the transaction.
+  package func replaceCredentials(
+    _ id: Int64,
+    with credentials: [String: Secret],
+    grant: CredentialGrant? = nil,
+    site: Int64,
+    recording record: @Sendable (Transaction) async throws -> Void = { _ in }
+  ) async throws {
     let epoch = try await cache.revocations.epoch()
     let (manifest, account) = try await load(id, site: site, takesRevoked: true)
-    let (entered, made) = try Self.secrets(account.secrets.merging(credentials) { $1 }, manifest: manifest)
+    let kept = account.secrets.filter { !CredentialGrant.reserved.contains($0.key) }
+    let (secrets, made) = try Self.secrets(kept.merging(credentials) { $1 }, grant, manifest: manifest)
     if let name = made.keys.min() {
       // Nobody would ever see a secret that is made here.
       throw PublishingError(
@@ -154,7 +172,7 @@ package struct ConnectionService: Sendable {
         field: "credentials.\(name)"
       )
     }
-    let draft = account.with(secrets: entered, epoch: epoch)
+    let draft = account.with(secrets: secrets, epoch: epoch)
     let (identity, capabilities) = try await ask(manifest, draft)
     guard identity.id == account.accountID else {
       throw PublishingError(
@@ -167,28 +185,52 @@ package struct ConnectionService: Sendable {
     let rows = try await pool.query("SELECT generation FROM platform_connections WHERE id = \(id)")
     let generation = try rows.first?.get("generation", as: Int64.self) ?? 1
     let sealed = try await vault.sealCredentials(
-      entered,
+      secrets,
       site: site,
       platform: manifest.id,
       connection: id,
       generation: generation + 1
     )
-    let count = try await pool.execute(
-      """
-      WITH c AS (
-        UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
-          generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
-          must_renew_since = NULL, credential_epoch = \(epoch),
-          capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
-        WHERE id = \(id) AND generation = \(generation) RETURNING id, site_id, platform
+    try await pool.transaction(scope: .owner) { tx in
+      try await Self.hold(grant, in: tx)
+      let count = try await tx.execute(
+        """
+        WITH c AS (
+          UPDATE platform_connections SET sealed_credentials = \(sealed.bytes), key_id = \(sealed.keyID),
+            generation = \(generation + 1), status = 'active', status_reason = NULL, last_validated_at = now(),
+            must_renew_since = NULL, credential_epoch = \(epoch), token_issued_at = \(grant?.issuedAt),
+            expires_at = \(grant?.expiresAt), renew_at = \(grant?.renewAt), scopes = \(fragment: Self.scopes(grant)),
+            app_id = \(grant?.appID), capabilities = \(capabilities.map { JSONB(text: $0.text) }), updated_at = now()
+          WHERE id = \(id) AND generation = \(generation) AND deleted_at IS NULL RETURNING id, site_id, platform
+        )
+        \(fragment: Self.changed("active"))
+        """
       )
-      \(fragment: Self.changed("active"))
-      """
-    )
-    guard count == 1 else {
-      throw PublishingError(.conflict, "version_conflict", "The credentials were changed by somebody else meanwhile")
+      guard count == 1 else {
+        throw PublishingError(.conflict, "version_conflict", "The credentials were changed by somebody else meanwhile")
+      }
+      try await record(tx)
     }
     cache.forget(id)
+  }
+
+  private static func scopes(_ grant: CredentialGrant?) -> SQL { grant.map { "\($0.scopes)" } ?? "NULL" }
+
+  /// Keeps the application of a grant from being removed until the transaction ends.
+  private static func hold(_ grant: CredentialGrant?, in tx: Transaction) async throws {
+    guard let app = grant?.appID else { return }
+    let rows = try await tx.query("SELECT FROM platform_apps WHERE id = \(app) AND deleted_at IS NULL FOR SHARE")
+    if rows.isEmpty {
+      throw PublishingError(.conflict, "app_removed", "The application of the sign-in was removed meanwhile")
+    }
+  }
+
+  /// The server that a person named in the form of a platform, checked; nil for platforms without one.
+  package func origin(
+    _ fields: [String: String],
+    of manifest: PluginManifest
+  ) throws(PublishingError) -> String? {
+    try AccountAddresses(fields, manifest: manifest, policy: caller.policy).origin
   }
 
   /// Disconnects an account: its credentials are wiped, its history stays.
@@ -292,6 +334,7 @@ package struct ConnectionService: Sendable {
     do {
       try await pool.transaction(scope: .owner) { tx in
         try await tx.batch(first)
+        try await Self.hold(request.grant, in: tx)
         let lanes = try await tx.query(
           LaneStatements.ensure([
             LaneSpecification(
@@ -311,10 +354,11 @@ package struct ConnectionService: Sendable {
           """
           INSERT INTO platform_connections (id, site_id, platform, account_id, account_name, account_handle,
             account_url, endpoint, origin, capabilities, sealed_credentials, key_id, lane_id, connected_by,
-            last_validated_at, credential_epoch)
+            last_validated_at, credential_epoch, token_issued_at, expires_at, renew_at, scopes, app_id)
           VALUES (\(id), \(site), \(manifest.id), \(identity.id), \(identity.name), \(identity.handle),
             \(identity.url), \(draft.endpoint), \(draft.origin), \(capabilities.map { JSONB(text: $0.text) }), \(sealed.bytes),
-            \(sealed.keyID), \(lane), \(request.userID), now(), \(draft.credentialEpoch))
+            \(sealed.keyID), \(lane), \(request.userID), now(), \(draft.credentialEpoch), \(request.grant?.issuedAt),
+            \(request.grant?.expiresAt), \(request.grant?.renewAt), \(fragment: Self.scopes(request.grant)), \(request.grant?.appID))
           """
         )
         try await tx.execute(
@@ -346,6 +390,7 @@ package struct ConnectionService: Sendable {
   /// The secrets of a connection: the entered ones must be complete, the generated ones are made when not entered.
   private static func secrets(
     _ entered: [String: Secret],
+    _ grant: CredentialGrant?,
     manifest: PluginManifest
   ) throws -> (all: [String: Secret], generated: [String: Secret]) {
     for name in entered.keys.sorted() where manifest.secrets[name] == nil {
@@ -372,7 +417,7 @@ package struct ConnectionService: Sendable {
       all[name] = secret
       generated[name] = secret
     }
-    return (all, generated)
+    return (all.merging(grant?.secrets ?? [:]) { $1 }, generated)
   }
 }
 

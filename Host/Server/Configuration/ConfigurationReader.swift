@@ -12,10 +12,12 @@ internal import Vault
 struct ConfigurationReader {
   private let values: SettingValues
   private let environment: [String: String]
+  private let platforms: PlatformSettings
   private(set) var problems: [String]
 
-  init(_ values: SettingValues, environment: [String: String]) {
+  init(_ values: SettingValues, environment: [String: String], platforms: PlatformSettings) {
     self.values = values
+    self.platforms = platforms
     self.environment = environment
     problems = values.problems
   }
@@ -62,6 +64,7 @@ struct ConfigurationReader {
       settingsText: values.texts.filter { !$0.key.isSecret }.map { "\($0.key.rawValue)=\($0.value)\n" }.sorted()
         .joined(),
       mail: mail(),
+      platformSettings: platforms,
       warnings: values.warnings
     )
     if configuration.directDatabase != nil, configuration.database == nil {

@@ -58,6 +58,8 @@ package struct HostConfiguration: Sendable {
   package var settingsText: String
   /// Nil when the host sends no mails.
   package var mail: MailSettings?
+  /// What operators set for platforms.
+  package var platformSettings: PlatformSettings
   /// What is not wrong but deserves a look.
   package var warnings: [String]
 
@@ -78,7 +80,8 @@ package struct HostConfiguration: Sendable {
       fileValues = (file, try SettingsFile.parse(text, name: file))
     }
     let values = SettingValues(environment: environment, file: fileValues)
-    var reader = ConfigurationReader(values, environment: environment)
+    let platforms = PlatformSettings(environment: environment, file: fileValues?.1)
+    var reader = ConfigurationReader(values, environment: environment, platforms: platforms)
     let configuration = reader.read(installation)
     guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
     return configuration
@@ -90,6 +93,9 @@ package struct HostConfiguration: Sendable {
   package func signInLink(_ secret: String, url: String? = nil) -> String {
     "\(publicURL ?? url ?? listen.url(port: listen.port))/welcome#\(secret)"
   }
+
+  /// The address that people and platforms reach the host at; nil as long as the system has not chosen its port.
+  package var ownAddress: String? { publicURL ?? (listen.port == 0 ? nil : listen.url(port: listen.port)) }
 
   /// The file with the key that seals credentials, where `OAUTH_ENCRYPTION_KEY` is not set.
   package var keyFile: String { home + "/vault.key" }

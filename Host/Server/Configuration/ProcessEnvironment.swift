@@ -12,6 +12,8 @@ package enum ProcessEnvironment {
     for setting in Setting.allCases where setting.isSecret {
       wipe(setting.rawValue)
     }
+    // Secrets of platforms; their names are the manifests', which are not read yet.
+    for name in variables.keys where name.hasSuffix("_SECRET") { wipe(name) }
     return variables
   }
 

@@ -14,10 +14,10 @@ struct SettingValues {
       if let setting = Self.setting(of: name), Self.names(of: setting).contains(where: { environment[$0] != nil }) {
         continue
       }
-      take(name, value, from: file?.name ?? "", others: file?.values ?? [:], isFile: true)
+      take(name, value, from: file?.name ?? "", others: file?.values ?? [:])
     }
     for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
-      take(name, value, from: "the environment", others: environment, isFile: false)
+      take(name, value, from: "the environment", others: environment)
     }
   }
 
@@ -25,17 +25,15 @@ struct SettingValues {
     _ name: String,
     _ value: String,
     from source: String,
-    others: [String: String],
-    isFile: Bool
+    others: [String: String]
   ) {
     guard let setting = Self.setting(of: name) else {
       if name.hasPrefix("ROSTRUM_") {
         problems.append(Self.unknown(name, source))
       } else if Setting.isUnused(name) {
         warnings.append("\(name) in \(source) is not used: Rostrum keeps its queue in PostgreSQL")
-      } else if isFile {
-        warnings.append("\(name) in \(source) is not a setting of the host and is not used")
       }
+      // What else stands there may be a platform's, whose names the manifests say.
       return
     }
     guard name != setting.rawValue else {

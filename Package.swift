@@ -97,9 +97,11 @@ let package = Package(
     tests("ServiceTreeTests", ["Logging", "ServiceTree"]),
 
     // MARK: Storage and queue
+    module("Audit", in: "Host", ["Postgres"]),
     module("Migrations", in: "Host", ["Cryptography", "Logging", "Postgres", "Processes", "ServiceTree"]),
     module("JobQueue", in: "Host", ["Logging", "Postgres", "ServiceTree"]),
     module("Outbox", in: "Host", ["Logging", "Postgres", "ServiceTree"]),
+    tests("AuditTests", ["Audit", "Postgres", "TestSupport"]),
     tests("MigrationsTests", ["Logging", "Migrations", "Postgres", "Processes", "ServiceTree", "TestSupport"]),
     tests("JobQueueTests", ["JobQueue", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("OutboxTests", ["Logging", "Outbox", "Postgres", "TestSupport"]),
@@ -154,6 +156,7 @@ let package = Package(
     ),
 
     // MARK: Domain
+    module("AuditChain", in: "Host", ["Audit", "Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
     module("Events", in: "Host", ["HTTPServer", "Logging", "Postgres", "ServiceTree"]),
     module("Identity", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres", "Vault"]),
     module(
@@ -166,20 +169,21 @@ let package = Package(
       "Publishing",
       in: "Host",
       [
-        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore",
-        "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree", "Vault",
+        "Audit", "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging",
+        "MediaStore", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree",
+        "Vault",
       ]
     ),
     module(
       "Connecting",
       in: "Host",
       [
-        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "OAuth", "PluginHost", "PluginManifest",
-        "Postgres", "Publishing", "Vault",
+        "Audit", "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Logging", "OAuth", "PluginHost",
+        "PluginManifest", "Postgres", "Publishing", "Vault",
       ]
     ),
     module("Sites", in: "Host", ["JSONDocument", "Logging", "Postgres"]),
-    module("Vault", in: "Host", ["Cryptography", "JSONDocument", "Logging", "Postgres"]),
+    module("Vault", in: "Host", ["Audit", "Cryptography", "JSONDocument", "Logging", "Postgres"]),
     module(
       "WebhookEndpoints",
       in: "Host",
@@ -194,6 +198,10 @@ let package = Package(
         "Cryptography", "HTTPClient", "JSONDocument", "JobQueue", "Logging", "Outbox", "Postgres",
       ]
     ),
+    tests(
+      "AuditChainTests",
+      ["Audit", "AuditChain", "Cryptography", "JSONDocument", "Logging", "Postgres", "TestSupport", "Vault"]
+    ),
     tests("EventsTests", ["Events", "HTTPServer", "Logging", "Postgres", "ServiceTree", "TestSupport"]),
     tests("IdentityTests", ["Cryptography", "Identity", "JSONDocument", "Postgres", "TestSupport", "Vault"]),
     tests(
@@ -204,9 +212,9 @@ let package = Package(
     tests(
       "PublishingTests",
       [
-        "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging", "MediaStore",
-        "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing", "ServiceTree",
-        "TestSupport", "Vault",
+        "Audit", "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging",
+        "MediaStore", "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing",
+        "ServiceTree", "TestSupport", "Vault",
       ]
     ),
     tests("SitesTests", ["Postgres", "Sites", "TestSupport"]),
@@ -228,9 +236,9 @@ let package = Package(
       "AdminAPI",
       in: "Host",
       [
-        "Connecting", "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue",
-        "Logging", "MediaStore", "Notices", "OAuth", "PluginHost", "PluginManifest", "PluginStore", "Postgres",
-        "Publishing", "Sites",
+        "Audit", "AuditChain", "Connecting", "Cryptography", "Events", "HTTPServer", "Identity", "JSONDocument",
+        "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "OAuth", "PluginHost", "PluginManifest",
+        "PluginStore", "Postgres", "Publishing", "Sites",
         "Vault", "WebhookEndpoints",
       ]
     ),
@@ -238,10 +246,9 @@ let package = Package(
       "Server",
       in: "Host",
       [
-        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "HTTPClient", "HTTPServer", "Identity",
-        "JSONDocument", "JSONText",
-        "Jail", "JobQueue", "Logging", "MediaStore", "Migrations", "Notices", "OAuth", "Outbox", "PluginHost",
-        "PluginManifest",
+        "AdminAPI", "Audit", "AuditChain", "Connecting", "Cryptography", "Egress", "Events", "HTTPClient",
+        "HTTPServer", "Identity", "JSONDocument", "JSONText", "Jail", "JobQueue", "Logging", "MediaStore",
+        "Migrations", "Notices", "OAuth", "Outbox", "PluginHost", "PluginManifest",
         "PluginProtocol", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "Vault",
         "WebhookEndpoints",
       ]
@@ -250,9 +257,9 @@ let package = Package(
       "rostrum",
       at: "Host/rostrum",
       [
-        "Cryptography", "HTTPClient", "Identity", "JSONDocument", "JSONText", "Jail", "Logging", "Migrations",
-        "Notices",
-        "PluginHost", "PluginManifest", "PluginStore", "PluginTestKit", "Postgres", "Processes", "Publishing", "Server",
+        "Audit", "AuditChain", "Cryptography", "HTTPClient", "Identity", "JSONDocument", "JSONText", "Jail", "Logging",
+        "Migrations", "Notices", "PluginHost", "PluginManifest", "PluginStore", "PluginTestKit", "Postgres",
+        "Processes", "Publishing", "Server",
         "ServiceTree", "Sites", "Vault", "WebhookEndpoints",
       ]
     ),
@@ -260,17 +267,18 @@ let package = Package(
     tests(
       "AdminAPITests",
       [
-        "AdminAPI", "Connecting", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient", "HTTPServer",
-        "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "OAuth", "PluginHost",
-        "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites", "TestSupport",
-        "Vault", "WebhookEndpoints",
+        "AdminAPI", "Audit", "Connecting", "Cryptography", "Egress", "Events", "FuzzSupport", "HTTPClient",
+        "HTTPServer", "Identity", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore", "Notices", "OAuth",
+        "PluginHost", "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "ServiceTree", "Sites",
+        "TestSupport", "Vault", "WebhookEndpoints",
       ]
     ),
 
     tests(
       "ServerTests",
       [
-        "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore", "PluginHost",
+        "Audit", "AuditChain", "Cryptography", "Egress", "HTTPClient", "JSONDocument", "Jail", "Logging", "MediaStore",
+        "PluginHost",
         "PluginManifest", "PluginStore", "Postgres", "Processes", "Publishing", "Server", "ServiceTree", "TestSupport",
         "Vault", "rostrum", "rostrum-jail",
       ]

@@ -15,7 +15,7 @@ package struct AdminAPI: Sendable {
     + EventRoutes.endpoints + HoldRoutes.endpoints + PluginRoutes.endpoints + WebhookRoutes.endpoints
     + NoticeRoutes.endpoints + VaultRoutes.endpoints + SessionRoutes.endpoints + MemberRoutes.endpoints
     + UserRoutes.endpoints + TokenRoutes.endpoints + IssuerRoutes.endpoints
-    + SignInRoutes.endpoints + AppRoutes.endpoints
+    + SignInRoutes.endpoints + AppRoutes.endpoints + AuditRoutes.endpoints
   /// The file of `/openapi.json`.
   package let description: String
 

@@ -44,6 +44,13 @@ enum Admission {
         try check(permission, in: site, principal, field: nil)
       }
       return site
+    case .siteOrHost(let permission):
+      let principal = try caller(principal)
+      // What operators see of sites is not limited by their roles there.
+      if principal.isOperator { return try query.int64("siteId", 1...Int64.max) }
+      let site = try named(query, body, principal)
+      try check(permission, in: site, principal, field: "siteId")
+      return site
     case .site(let permission):
       let principal = try caller(principal)
       let site = try named(query, body, principal)

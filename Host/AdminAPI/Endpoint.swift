@@ -18,6 +18,8 @@ struct Endpoint: Sendable {
     case site(Permission)
     /// A role in the site that `{id}` of the path names. Operators see every site.
     case siteInPath(Permission)
+    /// A role in the site of the request. Operators see every site, and all together when they name none.
+    case siteOrHost(Permission)
   }
 
   /// What an operation answers when all goes well.

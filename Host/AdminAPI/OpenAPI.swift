@@ -172,7 +172,7 @@ enum OpenAPI {
     switch endpoint.access {
     case .open, .signedIn: break
     case .operatorOnly, .person: refusals.append(403)
-    case .site, .siteInPath: refusals += [403, 404]
+    case .site, .siteInPath, .siteOrHost: refusals += [403, 404]
     }
     // A session's cookie from a foreign page.
     if endpoint.method != .get { refusals.append(403) }

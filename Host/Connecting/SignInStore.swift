@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import JSONDocument
@@ -135,11 +136,19 @@ struct SignInStore: Sendable {
         message = \(message.map { String($0.prefix(500)) }), sealed = '', choices = NULL, ticket_hash = NULL
       WHERE id = \(row.id) AND ended_at IS NULL RETURNING id, site_id, user_id, platform
     )
-    INSERT INTO audit_logs (site_id, user_id, action, subject, details, address, user_agent)
-    SELECT site_id, user_id, 'connection.sign-in', 'sign-in:' || id, jsonb_build_object('platform', platform,
-      'outcome', \(outcome.rawValue)::text, 'reason', \(reason?.rawValue)::text,
-      'connections', to_jsonb(\(connections)::bigint[])), \(visitor?.address), \(visitor?.userAgent)
-    FROM ended
+    \(fragment: AuditEntry.insertions(
+      .connectionSignIn,
+      site: "site_id",
+      user: "user_id",
+      subject: "'sign-in:' || id",
+      details: """
+        jsonb_build_object('platform', platform, 'outcome', \(outcome.rawValue)::text,
+          'reason', \(reason?.rawValue)::text, 'connections', to_jsonb(\(connections)::bigint[]))
+        """,
+      address: visitor?.address,
+      userAgent: visitor?.userAgent,
+      from: "ended"
+    ))
     """
   }
 
@@ -236,9 +245,14 @@ struct SignInStore: Sendable {
             ELSE interval '0' END
         RETURNING id, site_id, user_id, platform, outcome, reason
       )
-      INSERT INTO audit_logs (site_id, user_id, action, subject, details)
-      SELECT site_id, user_id, 'connection.sign-in', 'sign-in:' || id,
-        jsonb_build_object('platform', platform, 'outcome', outcome, 'reason', reason) FROM ended
+      \(fragment: AuditEntry.insertions(
+        .connectionSignIn,
+        site: "site_id",
+        user: "user_id",
+        subject: "'sign-in:' || id",
+        details: "jsonb_build_object('platform', platform, 'outcome', outcome, 'reason', reason)",
+        from: "ended"
+      ))
       """
     )
   }

@@ -98,8 +98,16 @@ package struct SessionStore: Sendable {
   }
 
   /// Ends one session of a user; false when there is none.
-  package func end(_ id: Int64, user: Int64) async throws -> Bool {
-    try await pool.execute("DELETE FROM sessions WHERE id = \(id) AND user_id = \(user)") > 0
+  ///
+  /// - Parameter also: What is stored in the same transaction when there is one.
+  package func end(_ id: Int64, user: Int64, also: [SQL] = []) async throws -> Bool {
+    try await pool.transaction { tx in
+      guard try await tx.execute("DELETE FROM sessions WHERE id = \(id) AND user_id = \(user)") > 0 else {
+        return false
+      }
+      try await tx.batch(also)
+      return true
+    }
   }
 
   /// Ends the sessions of a user but one.

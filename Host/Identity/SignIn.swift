@@ -96,10 +96,15 @@ package struct SignIn: Sendable {
   }
 
   /// Sets a password without asking for the old one; all sessions and links of the user end.
-  package func setPassword(user: Int64, new: String) async throws {
+  ///
+  /// - Parameter also: What is stored in the same transaction.
+  package func setPassword(user: Int64, new: String, also: [SQL] = []) async throws {
     try PasswordRule.check(new, email: try await email(of: user))
     let hash = try await hasher.hash(Secret(new))
-    try await pool.transaction { tx in try await take(hash, user: user, in: tx) }
+    try await pool.transaction { tx in
+      try await take(hash, user: user, in: tx)
+      try await tx.batch(also)
+    }
   }
 
   // MARK: Rows

@@ -104,16 +104,21 @@ package final class TokenStore: Sendable {
 
   /// Ends a token.
   ///
-  /// - Parameter user: whose it must be; nil: anybody's.
-  package func revoke(_ id: Int64, user: Int64? = nil) async throws {
-    let count = try await pool.execute(
-      """
-      UPDATE api_tokens SET revoked_at = now()
-      WHERE id = \(id) AND (\(user == nil) OR user_id = \(user ?? 0)) AND revoked_at IS NULL
-      """
-    )
+  /// - Parameters:
+  ///   - user: whose it must be; nil: anybody's.
+  ///   - also: What is stored in the same transaction.
+  package func revoke(_ id: Int64, user: Int64? = nil, also: [SQL] = []) async throws {
+    try await pool.transaction { tx in
+      let count = try await tx.execute(
+        """
+        UPDATE api_tokens SET revoked_at = now()
+        WHERE id = \(id) AND (\(user == nil) OR user_id = \(user ?? 0)) AND revoked_at IS NULL
+        """
+      )
+      if count == 0 { throw IdentityError.unknownToken(id) }
+      try await tx.batch(also)
+    }
     known.withLock { $0.removeAll() }
-    if count == 0 { throw IdentityError.unknownToken(id) }
   }
 
   /// Forgets what is known of all tokens, after roles have changed, so that this host sees the change at once.

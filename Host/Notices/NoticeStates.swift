@@ -19,7 +19,7 @@ package struct NoticeState: Sendable {
   }
 
   /// What one host of all looks at. To add a rule, add a look.
-  package static let shared = [expired, expiring, quota, breaker, hold]
+  package static let shared = [expired, expiring, quota, breaker, hold, audit]
 
   /// Platforms and accounts to which nothing has been sent for long.
   private static let breaker = NoticeState(kind: "breaker.stuck") { tx in
@@ -114,7 +114,77 @@ package struct NoticeState: Sendable {
     }
   }
 
+  /// Keys that seal for too long: one notice for the key of the hosts, one for those of all sites.
+  ///
+  /// - Parameter days: How long a key may seal.
+  package static func oldKeys(afterDays days: Int) -> NoticeState {
+    NoticeState(kind: "vault.keyOld") { tx in
+      try await tx.query(
+        """
+        SELECT purpose, count(*) AS count, min(key_number) AS key FROM vault_keys
+        WHERE purpose IN ('kek', 'dek') AND status = 'primary'
+          AND coalesce(activated_at, created_at) < now() - \(Int64(days)) * interval '1 day'
+        GROUP BY purpose
+        """
+      ).map { row in
+        let isHosts = try row.get("purpose", as: String.self) == "kek"
+        let count: Int64 = try row.get("count")
+        return NoticeCause(
+          NoticeKey(site: nil, cause: isHosts ? "vault:key:host" : "vault:key:sites"),
+          kind: "vault.keyOld",
+          severity: .warning,
+          title: isHosts ? "The key of the hosts should be changed" : "Keys of sites should be changed",
+          message: isHosts
+            ? "It seals for more than \(days) days. Add another one to OAUTH_ENCRYPTION_KEY, then: "
+              + "rostrum vault rotate --host-key"
+            : "\(count == 1 ? "One seals" : "\(count) seal") for more than \(days) days: rostrum vault rotate --site ID",
+          subject: isHosts ? "key:\(try row.get("key", as: Int64.self))" : nil
+        )
+      }
+    }
+  }
+
+  /// Rows of the audit trail that no host seals.
+  private static let audit = NoticeState(kind: "audit.unsealed") { tx in
+    let rows = try await tx.query(
+      """
+      SELECT FROM audit_logs WHERE seq IS NULL AND xid < pg_snapshot_xmin(pg_current_snapshot())
+        AND created_at < clock_timestamp() - interval '60 s' LIMIT 1
+      """
+    )
+    if rows.isEmpty { return [] }
+    return [
+      NoticeCause(
+        NoticeKey(site: nil, cause: "audit:unsealed"),
+        kind: "audit.unsealed",
+        severity: .critical,
+        title: "The audit trail is not sealed",
+        message: "Rows wait for more than a minute, and could be changed unseen. See the log of the hosts."
+      )
+    ]
+  }
+
   // MARK: Each host for itself
+
+  /// Rows of the audit trail that this host knows of and the database lacks.
+  ///
+  /// - Parameter missing: How many there are.
+  package static func auditTail(_ home: String, missing: @escaping @Sendable () -> Int64) -> NoticeState {
+    let cause = "audit:truncated:\(home)"
+    return NoticeState(kind: "audit.truncated", cause: cause) { _ in
+      let count = missing()
+      guard count > 0 else { return [] }
+      return [
+        NoticeCause(
+          NoticeKey(site: nil, cause: cause),
+          kind: "audit.truncated",
+          severity: .critical,
+          title: "The newest rows of the audit trail are gone",
+          message: "The database lacks \(count) rows that the host of \(home) knows of: `rostrum audit verify`."
+        )
+      ]
+    }
+  }
 
   /// A disk of this host that is nearly full.
   ///

@@ -77,6 +77,7 @@ package struct Doctor: Sendable {
         findings.append(schema)
         if schema.level == .ok {
           findings.append(await key(pool))
+          findings += try await oldKeys(pool)
           if let hold = try await HoldStore(pool: pool).current() {
             findings.append(warn("hold", "Nothing is sent. \(hold.reason)", Hold.advice))
           }
@@ -161,6 +162,27 @@ package struct Doctor: Sendable {
       return ok("key", "\(place) fits the database")
     } catch {
       return fail("key", "\(error)", "Put the right key back")
+    }
+  }
+
+  private func oldKeys(_ pool: Pool) async throws -> [Finding] {
+    let days = KeyRotations.longestUseDays
+    let rows = try await pool.query(
+      """
+      SELECT purpose, count(*) FROM vault_keys
+      WHERE purpose IN ('kek', 'dek') AND status = 'primary'
+        AND coalesce(activated_at, created_at) < now() - \(Int64(days)) * interval '1 day'
+      GROUP BY purpose ORDER BY purpose
+      """
+    )
+    return try rows.map { row in
+      try row.get(0, as: String.self) == "kek"
+        ? warn("key", "the key of the hosts seals for more than \(days) days", "rostrum vault rotate --host-key")
+        : warn(
+          "key",
+          "\(try row.get(1, as: Int64.self)) keys of sites seal for more than \(days) days",
+          "rostrum vault rotate --site ID"
+        )
     }
   }
 

@@ -40,6 +40,7 @@ struct HostAssembly: Sendable {
   private let housekeeping: Housekeeping
   private let readers: [OutboxReader]
   private let keeper: VaultKeeper
+  private let auditor: AuditKeeper
   private let services: APIServices
   private let address: OwnAddress
 
@@ -112,7 +113,16 @@ struct HostAssembly: Sendable {
     var settings = QueueSettings(home: configuration.home)
     settings.slots = configuration.slots
     let notices = NoticeStore(pool: pool, sendsMail: configuration.mail != nil)
-    let periodic = Housekeeping.periodicJobs(pool, notices: notices, retentionDays: configuration.retentionDays)
+    let audit = HostAudit(vault, pool: pool, folder: configuration.auditFolder)
+    let auditor = audit.keeper(logger)
+    self.auditor = auditor
+    let periodic = Housekeeping.periodicJobs(
+      pool,
+      notices: notices,
+      audit: audit,
+      retentionDays: configuration.retentionDays,
+      auditRetentionDays: configuration.auditRetentionDays
+    )
     let webhooks = WebhookSender(
       pool: pool,
       vault: vault,
@@ -199,6 +209,7 @@ struct HostAssembly: Sendable {
         .disk(configuration.home) { DiskSpace.of(configuration.home) },
         .disk(configuration.media) { DiskSpace.of(configuration.media) },
         .queue { try await queue.health().longestWait },
+        .auditTail(configuration.home) { auditor.missing },
       ],
       logger: logger
     )
@@ -242,7 +253,9 @@ struct HostAssembly: Sendable {
     await marks.round()
     await housekeeping.drainSpool()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [events, httpService(ready)],
+      services: [auditor, housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [
+        events, httpService(ready),
+      ],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )

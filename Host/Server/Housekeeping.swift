@@ -9,6 +9,7 @@ internal import Notices
 internal import Postgres
 internal import Publishing
 internal import ServiceTree
+internal import Vault
 internal import WebhookEndpoints
 
 /// Small work that comes again and again on this host: stores what was gathered in memory, and what was spooled.
@@ -83,15 +84,19 @@ struct Housekeeping: Service {
 
   /// What one host of all does from time to time.
   ///
-  /// - Parameter retentionDays: How long ended deliveries keep what only they needed, and how long logs of webhooks, closed
-  ///   notices and mails stay.
+  /// - Parameters:
+  ///   - retentionDays: How long ended deliveries keep what only they needed, and how long logs of webhooks, closed
+  ///     notices and mails stay.
+  ///   - auditRetentionDays: How long rows of the audit trail stay; nil: for ever.
   static func periodicJobs(
     _ pool: Pool,
     notices: NoticeStore,
-    retentionDays: Int
+    audit: HostAudit,
+    retentionDays: Int,
+    auditRetentionDays: Int?
   ) -> (jobs: [PeriodicJob], handlers: [String: any JobHandler]) {
     let age = Duration.seconds(retentionDays * 86_400)
-    let work: [String: @Sendable () async throws -> Void] = [
+    var work: [String: @Sendable () async throws -> Void] = [
       "host.idempotency-keys": {
         try await pool.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '7 days'")
       },
@@ -100,8 +105,14 @@ struct Housekeeping: Service {
       "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
       "host.webhook-log": { _ = try await WebhookLog.clean(pool, olderThan: age) },
       "host.notices": { try await NoticeStore.clean(pool, olderThan: age) },
-      noticeLook: { for state in NoticeState.shared { try await notices.look(state) } },
+      noticeLook: {
+        let states = NoticeState.shared + [.oldKeys(afterDays: KeyRotations.longestUseDays)]
+        for state in states { try await notices.look(state) }
+      },
     ]
+    if let auditRetentionDays {
+      work["host.audit"] = { try await audit.clean(olderThanDays: auditRetentionDays) }
+    }
     let handlers = work.mapValues { body in
       ClosureHandler { _ in
         do {

@@ -1,3 +1,4 @@
+internal import Audit
 internal import Cryptography
 internal import FoundationEssentials
 internal import Postgres
@@ -98,6 +99,13 @@ package struct Resealer: Sendable {
         """
       ).map { row throws(PostgresError) in try row.get(0, as: Int64.self) }
       if !sites.isEmpty { return (.waiting, sites) }
+      // The trail goes on under a new key, and what comes under it covers what came before.
+      try await tx.execute(
+        """
+        UPDATE vault_keys SET status = 'decrypt_only', retired_at = now(), is_compromised = true
+        WHERE purpose = 'audit' AND status = 'primary' AND created_at < \(rotation.createdAt)
+        """
+      )
     }
     guard try row.get("is_settled", as: Bool.self) else {
       try await tx.execute(
@@ -178,12 +186,15 @@ package struct Resealer: Sendable {
         AND key_number = \(rotation.oldKey) AND status = 'decrypt_only'
       """,
       "UPDATE vault_rotations SET ended_at = now() WHERE id = \(rotation.id)",
-      """
-      INSERT INTO audit_logs (site_id, action, subject, details)
-      SELECT site_id, 'vault.rotated', 'key:' || old_key,
-        jsonb_build_object('newKey', new_key, 'resealed', resealed, 'quarantined', \(rotation.quarantined)::bigint)
-      FROM vault_rotations WHERE id = \(rotation.id)
-      """,
+      AuditEntry.insertions(
+        .vaultRotated,
+        site: "site_id",
+        subject: "'key:' || old_key",
+        details: """
+          jsonb_build_object('newKey', new_key, 'resealed', resealed, 'quarantined', \(rotation.quarantined)::bigint)
+          """,
+        from: "vault_rotations WHERE id = \(rotation.id)"
+      ),
     ])
   }
 

@@ -16,6 +16,11 @@ package enum SealKind: UInt8, Sendable, CaseIterable {
   case capturedSecret = 8
   /// The key that signs the messages of a webhook.
   case webhookSecret = 9
+  /// A key of the audit trail, sealed with a key-encryption key.
+  case auditKey = 10
+
+  /// Whether a key-encryption key seals it, and not the data key of a site.
+  var isKey: Bool { self == .dataKey || self == .auditKey }
 }
 
 /// The place a sealed value belongs to. It is authenticated with the value, so a blob opens in its own place only.
@@ -51,6 +56,11 @@ package struct SealContext: Sendable, Hashable {
   /// The context of a site's wrapped data key.
   package static func dataKey(id: Int64, site: Int64) -> SealContext {
     SealContext(kind: .dataKey, site: site, platform: "", connection: id, field: "dek", generation: 0)
+  }
+
+  /// The context of a wrapped key of the audit trail, which belongs to no site.
+  package static func auditKey(id: Int64) -> SealContext {
+    SealContext(kind: .auditKey, site: 0, platform: "", connection: id, field: "audit", generation: 0)
   }
 
   /// The context of the signing key of a webhook.

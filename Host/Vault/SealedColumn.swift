@@ -37,14 +37,17 @@ package struct SealedColumn: Sendable {
   /// Such as `platform_connections.sealed_credentials`.
   package var name: String { "\(table).\(column)" }
 
-  /// The data keys themselves, under the key-encryption keys.
+  /// The data keys themselves, and the keys of the audit trail, under the key-encryption keys.
   static let dataKeys = SealedColumn(
     table: "vault_keys",
     column: "wrapped",
     keyColumn: "wrapped_by",
     row: "t.id::text",
     place: "t.id::bigint AS id, t.site_id",
-    context: { .dataKey(id: try $0.get("id"), site: try $0.get("site_id")) }
+    context: { row in
+      let id: Int64 = try row.get("id")
+      return try row.get("site_id", as: Int64?.self).map { .dataKey(id: id, site: $0) } ?? .auditKey(id: id)
+    }
   )
 
   // MARK: Statements

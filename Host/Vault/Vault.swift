@@ -42,8 +42,8 @@ package final class Vault: Sendable {
   ///
   /// - Throws: `unreadable` for any other blob; `database` if the key cannot be read now.
   package func open(_ blob: SealedBlob, for context: SealContext) async throws(VaultError) -> Secret {
-    // A data key is opened by its own path only.
-    guard blob.kind == context.kind, blob.kind != .dataKey else { throw .unreadable }
+    // Keys are opened by their own paths only.
+    guard blob.kind == context.kind, !blob.kind.isKey else { throw .unreadable }
     let dataKey = try await dataKeys.key(blob.keyID)
     guard dataKey.site == context.site else { throw .unreadable }
     return try Envelope.open(blob, context: context, key: dataKey.key)

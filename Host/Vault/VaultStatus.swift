@@ -11,8 +11,12 @@ package struct VaultStatus: Sendable {
     package let isCompromised: Bool
     package let createdAt: Date
     package let activatedAt: Date?
-    /// Data keys under it.
+    /// Data keys under it, and the key of the audit trail.
     package let dataKeys: Int64
+    /// Whole days since it seals, or since it waits to.
+    package let ageDays: Int64
+    /// Whether it seals and is due to be changed.
+    package let isOld: Bool
   }
 
   /// A sealed value that did not open when it was to get another key.
@@ -34,6 +38,8 @@ package struct VaultStatus: Sendable {
   package let hostKeys: [HostKey]
   /// How many data keys are in each status.
   package let dataKeys: [String: Int64]
+  /// How many keys of sites seal and are due to be changed.
+  package let oldDataKeys: Int64
   package let rotations: [KeyRotation]
   /// The newest hundred.
   package let quarantine: [Quarantined]
@@ -46,14 +52,14 @@ package struct VaultStatus: Sendable {
           [
             "key": .int(key.number), "status": .string(key.status), "isCompromised": .bool(key.isCompromised),
             "createdAt": .string(RFC3339.format(key.createdAt)), "activatedAt": Self.instant(key.activatedAt),
-            "dataKeys": .int(key.dataKeys),
+            "dataKeys": .int(key.dataKeys), "ageDays": .int(key.ageDays), "isOld": .bool(key.isOld),
           ]
         }
       ),
       "dataKeys": .object(
         Dictionary(uniqueKeysWithValues: Self.statuses.map { ($0, .int(dataKeys[$0] ?? 0)) })
       ),
-      "rotations": .array(rotations.map(\.json)),
+      "oldDataKeys": .int(oldDataKeys), "rotations": .array(rotations.map(\.json)),
       "quarantine": .array(
         quarantine.map { row in
           [
@@ -90,17 +96,31 @@ extension KeyRotation {
 }
 
 extension KeyRotations {
+  /// A key that seals for longer is due to be changed.
+  package static let longestUseDays = 90
+
+  /// Whether a row of `vault_keys` seals for too long, as an expression.
+  private static func isOld(_ row: String) -> SQL {
+    """
+    (\(identifier: row).status = 'primary' AND coalesce(\(identifier: row).activated_at, \(identifier: row).created_at)
+      < now() - \(Int64(longestUseDays)) * interval '1 day')
+    """
+  }
+
   /// The keys as they are now.
   package func status() async throws -> VaultStatus {
     let rows = try await pool.batch([
       """
       SELECT k.key_number, k.status, k.is_compromised, k.created_at, k.activated_at,
+        floor(extract(epoch FROM now() - coalesce(k.activated_at, k.created_at)) / 86400)::bigint AS age_days,
+        \(fragment: Self.isOld("k")) AS is_old,
         (SELECT count(*) FROM vault_keys d WHERE d.wrapped_by = k.key_number AND d.status <> 'destroyed') AS data_keys
       FROM vault_keys k WHERE k.purpose = 'kek' ORDER BY k.id
       """,
       "SELECT status, count(*) AS count FROM vault_keys WHERE purpose = 'dek' GROUP BY status",
       "SELECT place, row_key, key_number, found_at FROM vault_quarantine ORDER BY found_at DESC LIMIT 100",
       "SELECT home, keys, seen_at FROM vault_hosts WHERE seen_at > now() - interval '1 day' ORDER BY home LIMIT 100",
+      "SELECT count(*) FROM vault_keys k WHERE k.purpose = 'dek' AND \(fragment: Self.isOld("k"))",
     ])
     return VaultStatus(
       hostKeys: try rows[0].map { row in
@@ -110,7 +130,9 @@ extension KeyRotations {
           isCompromised: try row.get("is_compromised"),
           createdAt: try row.get("created_at"),
           activatedAt: try row.get("activated_at"),
-          dataKeys: try row.get("data_keys")
+          dataKeys: try row.get("data_keys"),
+          ageDays: try row.get("age_days"),
+          isOld: try row.get("is_old")
         )
       },
       dataKeys: Dictionary(
@@ -118,6 +140,7 @@ extension KeyRotations {
           (try row.get("status", as: String.self), try row.get("count", as: Int64.self))
         }
       ),
+      oldDataKeys: try rows[4][0].get(0),
       rotations: try await list(),
       quarantine: try rows[2].map { row in
         VaultStatus.Quarantined(

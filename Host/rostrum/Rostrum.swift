@@ -10,7 +10,7 @@ enum Rostrum {
   static let commands: [Command] =
     [ServeCommand.command, DemoCommand.command, MigrateCommand.command, DoctorCommand.command] + UserCommands.all
     + TokenCommands.all + SiteCommands.all + LimitCommands.all + WebhookCommands.all
-    + NoticeCommands.all + VaultCommands.all + IssuerCommands.all
+    + NoticeCommands.all + VaultCommands.all + AuditCommands.all + IssuerCommands.all
     + [WhyCommand.command] + HoldCommands.all + BackupCommands.all
     + PluginCommands.all + PluginDevCommands.all
 

@@ -52,11 +52,12 @@ import Testing
     switch (access, caller) {
     case (.open, _), (_, .nobody): return .admitted
     case (.person, _): return isPerson ? .admitted : Self.forbidden
-    case (.operatorOnly, .operator), (.signedIn, _): return .admitted
+    case (.operatorOnly, .operator), (.siteOrHost, .operator), (.signedIn, _): return .admitted
     case (.operatorOnly, .member): return Self.forbidden
     case (.site, .operator): return Self.unreachable
     case (.siteInPath(let permission), .operator): return permission == .read ? .admitted : Self.forbidden
-    case (.site(let permission), .member(let role)), (.siteInPath(let permission), .member(let role)):
+    case (.site(let permission), .member(let role)), (.siteInPath(let permission), .member(let role)),
+      (.siteOrHost(let permission), .member(let role)):
       if place == .foreign { return Self.unreachable }
       return role >= (try #require(Self.lowest[permission])) ? .admitted : Self.forbidden
     }
@@ -77,7 +78,10 @@ import Testing
       return isSitesOwn ? "\(site)" : "999999"
     }
     var query = ""
-    if case .site = endpoint.access { query = "?siteId=\(site)" }
+    switch endpoint.access {
+    case .site, .siteOrHost: query = "?siteId=\(site)"
+    default: break
+    }
     return "/" + path.joined(separator: "/") + query
   }
 
@@ -146,7 +150,7 @@ import Testing
       switch endpoint.access {
       case .open: open.insert(name)
       case .signedIn, .site(.read), .siteInPath(.read): if endpoint.method != .get { lowChanges.insert(name) }
-      case .person, .operatorOnly, .site, .siteInPath: break
+      case .person, .operatorOnly, .site, .siteInPath, .siteOrHost: break
       }
     }
     let platform = "/api/admin/distribution/platforms/{platform}"

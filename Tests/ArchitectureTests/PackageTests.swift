@@ -21,9 +21,9 @@ import Testing
       "Cryptography", "HTTPClient", "HTTPServer", "JSONDocument", "JSONText", "Postgres", "Processes",
       "PluginProtocol", "PluginTestKit", "PluginTransport", "ServiceTree",
     ],
-    ["PluginManifest"], ["Egress", "Jail", "JobQueue", "Migrations", "Outbox"],
+    ["Audit", "PluginManifest"], ["Egress", "Jail", "JobQueue", "Migrations", "Outbox"],
     ["MediaStore", "PluginHost", "PluginStore", "Vault"], ["OAuth"],
-    ["Events", "Identity", "Notices", "Publishing", "Sites", "WebhookEndpoints"],
+    ["AuditChain", "Events", "Identity", "Notices", "Publishing", "Sites", "WebhookEndpoints"],
     ["Connecting"], ["AdminAPI"], ["Server"], ["rostrum"],
   ]
 

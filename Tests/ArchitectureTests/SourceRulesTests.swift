@@ -32,6 +32,17 @@ import Testing
     }
   }
 
+  /// One place writes rows of the audit trail, and a guide tells of every action.
+  @Test func theAuditTrailIsWrittenAtOnePlace() throws {
+    for file in try Repository.swiftFiles(in: "Host") where !file.path.hasPrefix("Host/Audit/") {
+      for line in file.lines { #expect(!line.text.contains("INTO audit_logs"), "\(file.path):\(line.number)") }
+    }
+    let guide = try Repository.text("docs/guides/audit.md")
+    let actions = try Repository.text("Host/Audit/AuditAction.swift").matches(of: #/= "([^"]+)"/#).map(\.1)
+    #expect(actions.count > 50)
+    for action in actions { #expect(guide.contains("`\(action)`"), "\(action)") }
+  }
+
   @Test func migrationsAreNumberedWithoutGaps() throws {
     let names = try Repository.files(in: "migrations", where: { $0.hasSuffix(".sql") }).map { $0.path }
     for (index, name) in names.enumerated() {

@@ -13,6 +13,8 @@ import Vault
     "plugin_bundles.signature",
     "delivery_contents.digest", "sessions.token_hash", "sessions.previous_hash", "sign_in_links.token_hash",
     "oauth_states.state_hash", "oauth_states.ticket_hash", "oauth_states.browser_hash",
+    "audit_logs.prev_hash", "audit_logs.hash", "audit_logs.mac", "audit_state.hash", "audit_state.signature",
+    "audit_heads.hash", "audit_heads.signature",
   ]
   /// Under the keys of the hosts; changed with them.
   private static let wrapped: Set<String> = ["vault_keys.wrapped"]

@@ -1,3 +1,4 @@
+import Audit
 import Connecting
 import Cryptography
 import HTTPServer
@@ -107,7 +108,7 @@ enum AppRoutes {
       platform: manifest.id,
       site: site,
       user: try context.caller().userID
-    ) { id in [Audit.row("platform-app.create", "platform-app:\(id)", site: site, context)] }
+    ) { id in [context.audit(.platformAppCreate, "platform-app:\(id)", site: site)] }
     return Envelope.ok(["id": .int(id)])
   }
 
@@ -121,7 +122,7 @@ enum AppRoutes {
       isDefault: context.bool("isDefault"),
       platform: manifest.id,
       site: site,
-      also: [Audit.row("platform-app.update", "platform-app:\(id)", site: site, context)]
+      also: [context.audit(.platformAppUpdate, "platform-app:\(id)", site: site)]
     )
     return Envelope.ok(["id": .int(id)])
   }
@@ -133,7 +134,7 @@ enum AppRoutes {
       id,
       platform: manifest.id,
       site: site,
-      also: [Audit.row("platform-app.remove", "platform-app:\(id)", site: site, context)]
+      also: [context.audit(.platformAppRemove, "platform-app:\(id)", site: site)]
     )
     return Envelope.ok(["removed": true])
   }

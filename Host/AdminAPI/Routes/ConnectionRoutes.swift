@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import HTTPServer
 import Identity
@@ -169,18 +170,26 @@ enum ConnectionRoutes {
 
   private static func replace(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
-    try await context.services.connections.replaceCredentials(id, with: secrets(context), site: try context.site())
+    let site = try context.site()
+    let audit = context.audit(.connectionUpdate, "connection:\(id)", site: site)
+    try await context.services.connections.replaceCredentials(id, with: secrets(context), site: site) { tx in
+      try await tx.execute(audit)
+    }
     return Envelope.ok(try json(try await load(id, context)))
   }
 
   private static func test(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
-    try await context.services.connections.test(id, site: try context.site())
+    let site = try context.site()
+    let audit = context.audit(.connectionTest, "connection:\(id)", site: site)
+    try await context.services.connections.test(id, site: site, audit: audit)
     return Envelope.ok(try json(try await load(id, context)))
   }
 
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
-    try await context.services.connections.disconnect(try context.id(), site: try context.site())
+    let (id, site) = (try context.id(), try context.site())
+    let audit = context.audit(.connectionDelete, "connection:\(id)", site: site)
+    try await context.services.connections.disconnect(id, site: site, audit: audit)
     return Envelope.ok(["deleted": true])
   }
 

@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import HTTPServer
 import Identity
@@ -64,7 +65,7 @@ enum IssuerRoutes {
         try await context.services.webTokens.issuers.remove(
           id,
           site: site,
-          also: [Audit.row("issuer.remove", "issuer:\(id)", site: site, context)]
+          also: [context.audit(.issuerRemove, "issuer:\(id)", site: site)]
         )
         return Envelope.ok(["removed": true])
       }
@@ -90,7 +91,7 @@ enum IssuerRoutes {
       defaultRole: context.string("defaultRole").flatMap(Role.init)
     )
     let id = try await context.services.webTokens.issuers.create(issuer) { id in
-      [Audit.row("issuer.create", "issuer:\(id)", site: site, context)]
+      [context.audit(.issuerCreate, "issuer:\(id)", site: site)]
     }
     return Envelope.ok(["id": .int(id)])
   }

@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -161,10 +162,8 @@ enum LimitRoutes {
       scope: .perAccount,
       platform: connection.platform,
       connection: id,
-      user: context.principal?.userID
-    )
-    try await context.services.pool.execute(
-      Audit.row("limits.change", "connection:\(id)", site: connection.siteID, context)
+      user: context.principal?.userID,
+      also: [context.audit(.limitsChange, "connection:\(id)", site: connection.siteID)]
     )
     context.services.queue.wake()
     return try await read(context, site: nil)
@@ -193,7 +192,20 @@ enum LimitRoutes {
       values.append((scope, value.isNull ? nil : try override(value, scope.rawValue + ".")))
     }
     for (scope, value) in values {
-      try await context.services.lanes.set(value, scope: scope, platform: platform, user: context.principal?.userID)
+      try await context.services.lanes.set(
+        value,
+        scope: scope,
+        platform: platform,
+        user: context.principal?.userID,
+        also: [
+          context.audit(
+            .limitsChange,
+            "platform:\(platform)",
+            site: nil,
+            details: "jsonb_build_object('scope', \(scope.rawValue)::text)"
+          )
+        ]
+      )
     }
     context.services.queue.wake()
     return try await platformAnswer(platform, context)

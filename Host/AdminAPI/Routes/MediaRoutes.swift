@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -105,7 +106,7 @@ enum MediaRoutes {
         user: user,
         in: tx
       )
-      try await tx.execute(Audit.row("media.create", "media:\(item.id)", site: site, context))
+      try await tx.execute(context.audit(.mediaCreate, "media:\(item.id)", site: site))
       return json(item)
     }
   }
@@ -139,7 +140,7 @@ enum MediaRoutes {
     let id = try context.id()
     try await context.services.pool.transaction(scope: .site(site)) { tx in
       try await catalogue.delete(id, in: tx)
-      try await tx.execute(Audit.row("media.delete", "media:\(id)", site: site, context))
+      try await tx.execute(context.audit(.mediaDelete, "media:\(id)", site: site))
     }
     return Envelope.ok(["deleted": true])
   }

@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import HTTPServer
 import Identity
@@ -86,7 +87,7 @@ enum MemberRoutes {
     try UserStore.check(email: email)
     let secret = try await context.services.pool.transaction { tx in
       let secret = try await SignInLink.make(.invitation(site: site, role: role, email: email), in: tx)
-      try await tx.execute(Audit.row("member.invite", email, site: site, context))
+      try await tx.execute(context.audit(.memberInvite, email, site: site))
       return secret
     }
     var response = Envelope.ok([
@@ -101,7 +102,7 @@ enum MemberRoutes {
     let role = Role(rawValue: context.string("role") ?? "") ?? .viewer
     try await context.services.pool.transaction { tx in
       try await context.services.users.changeRole(role, of: user, in: site, in: tx)
-      try await tx.execute(Audit.row("member.role", "user:\(user)", site: site, context))
+      try await tx.execute(context.audit(.memberRole, "user:\(user)", site: site))
     }
     context.services.tokens.forgetRoles()
     return Envelope.ok(["userId": .int(user), "role": .string(role.rawValue)])
@@ -111,7 +112,7 @@ enum MemberRoutes {
     let (site, user) = (try context.site(), try context.id())
     try await context.services.pool.transaction { tx in
       try await context.services.users.removeMember(user, from: site, in: tx)
-      try await tx.execute(Audit.row("member.remove", "user:\(user)", site: site, context))
+      try await tx.execute(context.audit(.memberRemove, "user:\(user)", site: site))
     }
     context.services.tokens.forgetRoles()
     return Envelope.ok(["removed": true])

@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -184,7 +185,7 @@ enum PluginBundleRoutes {
   private static func refuse(_ context: APIContext) async throws -> HTTPResponse {
     let id = try name(context)
     try await registry(context).refuse(id, by: try actor(context))
-    try await audit("plugin.refuse", id, context)
+    try await audit(.pluginRefuse, id, context)
     return Envelope.ok(["refused": true])
   }
 
@@ -197,14 +198,14 @@ enum PluginBundleRoutes {
       by: try actor(context)
     )
     guard let back else { throw StoreError(.conflict, "\(id) was changed by somebody else at this moment") }
-    try await audit("plugin.rollback", id, context)
+    try await audit(.pluginRollback, id, context)
     return Envelope.ok(["plugin": json(back.bundle), "generation": .int(back.generation)])
   }
 
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
     let id = try name(context)
     _ = try await registry(context).remove(id, by: try actor(context))
-    try await audit("plugin.remove", id, context)
+    try await audit(.pluginRemove, id, context)
     return Envelope.ok(["removed": true])
   }
 
@@ -276,21 +277,15 @@ enum PluginBundleRoutes {
       case .unchanged(let bundle): ("unchanged", bundle, nil, nil)
       case .waiting(let bundle, let approval): ("waiting", bundle, nil, approval)
       }
-    if word != "unchanged" { try await audit(word == "installed" ? "plugin.install" : "plugin.offer", row.id, context) }
+    if word != "unchanged" { try await audit(word == "installed" ? .pluginInstall : .pluginOffer, row.id, context) }
     return Envelope.ok([
       "outcome": .string(word), "plugin": json(row), "previous": .text(previous.map { "\($0)" }),
       "asks": .strings((approval?.grants ?? []).map(\.words)), "formerPublisher": .text(approval?.formerPublisher),
     ])
   }
 
-  private static func audit(_ action: String, _ plugin: String, _ context: APIContext) async throws {
-    try await context.services.pool.execute(
-      """
-      INSERT INTO audit_logs (user_id, action, subject, address, user_agent)
-      VALUES (\(try context.caller().userID), \(action), \("plugin:\(plugin)"), \(context.request.remoteAddress),
-        \(context.request.headers["user-agent"].map { String($0.prefix(300)) }))
-      """
-    )
+  private static func audit(_ action: AuditAction, _ plugin: String, _ context: APIContext) async throws {
+    try await context.services.pool.execute(context.audit(action, "plugin:\(plugin)", site: nil))
   }
 
   private static func json(_ row: StoredBundle) -> JSONValue {

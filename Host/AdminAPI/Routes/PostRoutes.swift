@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -154,7 +155,7 @@ enum PostRoutes {
     let content = content(context)
     return try await context.create(scope: .site(site), site: site) { tx in
       let post = try await store.create(content, site: site, user: user, in: tx)
-      try await tx.execute(Audit.row("post.create", "post:\(post.id)", site: site, context))
+      try await tx.execute(context.audit(.postCreate, "post:\(post.id)", site: site))
       return json(post)
     }
   }
@@ -185,7 +186,7 @@ enum PostRoutes {
         user: user,
         in: tx
       )
-      try await tx.execute(Audit.row("post.update", "post:\(id)", site: site, context))
+      try await tx.execute(context.audit(.postUpdate, "post:\(id)", site: site))
       return (post, try await DeliveryControl.outdated(id, in: tx))
     }
     return tagged(Envelope.ok(json(post, outdated)), version: post.version)
@@ -210,7 +211,7 @@ enum PostRoutes {
     let result = try await context.services.control.deletePost(
       id,
       site: site,
-      also: [Audit.row("post.delete", "post:\(id)", site: site, context)]
+      also: [context.audit(.postDelete, "post:\(id)", site: site)]
     )
     return Envelope.ok([
       "deleted": true, "canceled": .int(Int64(result.dropped)), "alreadySending": .int(Int64(result.alreadySending)),

@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -143,7 +144,7 @@ enum QueueRoutes {
   private static func clean(_ context: APIContext) async throws -> HTTPResponse {
     let site = try context.site()
     let result = try await context.services.retention.clean(site: site)
-    try await context.services.pool.execute(Audit.row("queue.clean", "site:\(site)", site: site, context))
+    try await context.services.pool.execute(context.audit(.queueClean, "site:\(site)", site: site))
     return Envelope.ok(["completed": .int(Int64(result.completed)), "failed": .int(Int64(result.failed))])
   }
 

@@ -125,7 +125,11 @@ enum ScheduleRoutes {
 
   private static func sendNow(_ context: APIContext) async throws -> HTTPResponse {
     let schedule = try await load(context)
-    try await context.services.control.sendNow(schedule.deliveryID, site: try context.site())
+    try await context.services.control.sendNow(
+      schedule.deliveryID,
+      site: try context.site(),
+      user: context.principal?.userID
+    )
     return Envelope.ok(try json(try await load(context)))
   }
 

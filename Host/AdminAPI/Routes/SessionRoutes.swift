@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import HTTPServer
 import Identity
@@ -113,7 +114,7 @@ enum SessionRoutes {
       email: context.string("email") ?? "",
       password: Secret(context.string("password") ?? ""),
       browser: try browser(context)
-    ) { user in [Audit.row("session.start", "user:\(user)", site: nil, context, user: user)] }
+    ) { user in [context.audit(.sessionStart, "user:\(user)", site: nil, user: user)] }
     return answer(welcome, context)
   }
 
@@ -124,7 +125,7 @@ enum SessionRoutes {
       email: context.string("email"),
       name: context.string("name"),
       browser: try browser(context)
-    ) { user in [Audit.row("user.link-used", "user:\(user)", site: nil, context, user: user)] }
+    ) { user in [context.audit(.userLinkUsed, "user:\(user)", site: nil, user: user)] }
     return answer(welcome, context)
   }
 
@@ -134,7 +135,7 @@ enum SessionRoutes {
       Secret(context.string("secret") ?? ""),
       user: caller.userID,
       address: context.request.remoteAddress
-    ) { site in [Audit.row("member.accept", "user:\(caller.userID)", site: site, context)] }
+    ) { site in [context.audit(.memberAccept, "user:\(caller.userID)", site: site)] }
     context.services.tokens.forgetRoles()
     return Envelope.ok(["siteId": .int(site), "role": .string(role.rawValue)])
   }
@@ -168,7 +169,7 @@ enum SessionRoutes {
       current: Secret(context.string("current") ?? ""),
       new: context.string("password") ?? "",
       address: context.request.remoteAddress,
-      also: [Audit.row("user.password", "user:\(caller.userID)", site: nil, context)]
+      also: [context.audit(.userPassword, "user:\(caller.userID)", site: nil)]
     )
     return Envelope.ok(["changed": true])
   }
@@ -191,7 +192,13 @@ enum SessionRoutes {
 
   private static func end(_ context: APIContext) async throws -> HTTPResponse {
     let (id, caller) = (try context.id(), try context.caller())
-    guard try await context.services.signIn.sessions.end(id, user: caller.userID) else {
+    guard
+      try await context.services.signIn.sessions.end(
+        id,
+        user: caller.userID,
+        also: [context.audit(.sessionEnd, "user:\(caller.userID)", site: nil)]
+      )
+    else {
       throw HTTPProblem(status: 404, code: "session_not_found", message: "You have no session \(id)")
     }
     var response = Envelope.ok(["ended": true])
@@ -201,7 +208,11 @@ enum SessionRoutes {
 
   private static func signOut(_ context: APIContext) async throws -> HTTPResponse {
     let caller = try context.caller()
-    _ = try await context.services.signIn.sessions.end(try session(caller), user: caller.userID)
+    _ = try await context.services.signIn.sessions.end(
+      try session(caller),
+      user: caller.userID,
+      also: [context.audit(.sessionEnd, "user:\(caller.userID)", site: nil)]
+    )
     var response = Envelope.ok(["ended": true])
     response.headers.set("set-cookie", context.services.browser.removedCookie)
     return response

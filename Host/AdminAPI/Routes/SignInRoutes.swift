@@ -1,3 +1,4 @@
+import Audit
 import Connecting
 import Cryptography
 import HTTPServer
@@ -149,7 +150,7 @@ enum SignInRoutes {
       isBrowser: isBrowser
     )
     let started = try await context.services.signIns.start(request) { id in
-      [Audit.row("connection.sign-in-start", "sign-in:\(id)", site: site, context)]
+      [context.audit(.connectionSignInStart, "sign-in:\(id)", site: site)]
     }
     var response = Envelope.ok([
       "authUrl": .string(started.address), "state": .text(started.state.revealText()),

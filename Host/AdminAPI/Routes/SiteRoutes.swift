@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -86,7 +87,7 @@ enum SiteRoutes {
         in: tx
       )
       try await context.services.users.setRole(.owner, of: caller.userID, in: site.id, in: tx)
-      try await tx.execute(Audit.row("site.create", "site:\(site.id)", site: site.id, context))
+      try await tx.execute(context.audit(.siteCreate, "site:\(site.id)", site: site.id))
       return json(site)
     }
     context.services.tokens.forgetRoles()
@@ -107,7 +108,7 @@ enum SiteRoutes {
         expectedVersion: version,
         in: tx
       )
-      try await tx.execute(Audit.row("site.update", "site:\(id)", site: id, context))
+      try await tx.execute(context.audit(.siteUpdate, "site:\(id)", site: id))
       return Envelope.ok(json(site))
     }
   }

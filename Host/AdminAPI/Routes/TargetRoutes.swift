@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -101,7 +102,7 @@ enum TargetRoutes {
         site: site,
         in: tx
       )
-      try await tx.execute(Audit.row("target.create", "target:\(target.id)", site: site, context))
+      try await tx.execute(context.audit(.targetCreate, "target:\(target.id)", site: site))
       return try json(target)
     }
     if let id = context.int64("connectionId") { try await context.services.connections.applyLimits(id, site: site) }
@@ -128,7 +129,7 @@ enum TargetRoutes {
     )
     let target = try await context.services.pool.transaction(scope: .site(site)) { tx in
       let target = try await store.update(id, with: change, expectedVersion: expected, in: tx)
-      try await tx.execute(Audit.row("target.update", "target:\(id)", site: site, context))
+      try await tx.execute(context.audit(.targetUpdate, "target:\(id)", site: site))
       return target
     }
     try await context.services.connections.applyLimits(target.connectionID, site: site)
@@ -141,7 +142,7 @@ enum TargetRoutes {
     let connection = try await context.services.pool.transaction(scope: .site(site)) { tx in
       let target = try await store.target(id, in: tx)
       try await store.delete(id, in: tx)
-      try await tx.execute(Audit.row("target.delete", "target:\(id)", site: site, context))
+      try await tx.execute(context.audit(.targetDelete, "target:\(id)", site: site))
       return target.connectionID
     }
     try await context.services.connections.applyLimits(connection, site: site)

@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import HTTPServer
@@ -100,7 +101,7 @@ enum TokenRoutes {
         expiresAt: expiresAt,
         in: tx
       )
-      try await tx.execute(Audit.row("token.create", "token:\(made.id)", site: nil, context))
+      try await tx.execute(context.audit(.tokenCreate, "token:\(made.id)", site: nil))
       return made
     }
     var response = Envelope.ok(["id": .int(id), "token": .text(token.revealText())])
@@ -110,8 +111,11 @@ enum TokenRoutes {
 
   private static func revoke(_ context: APIContext) async throws -> HTTPResponse {
     let id = try context.id()
-    try await context.services.tokens.revoke(id, user: try context.caller().userID)
-    try await context.services.pool.execute(Audit.row("token.revoke", "token:\(id)", site: nil, context))
+    try await context.services.tokens.revoke(
+      id,
+      user: try context.caller().userID,
+      also: [context.audit(.tokenRevoke, "token:\(id)", site: nil)]
+    )
     return Envelope.ok(["revoked": true])
   }
 

@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -50,7 +51,7 @@ enum UserRoutes {
     }
     try await context.services.pool.transaction { tx in
       try await context.services.users.setDisabled(isDisabled, user: id, in: tx)
-      try await tx.execute(Audit.row(isDisabled ? "user.disable" : "user.enable", "user:\(id)", site: nil, context))
+      try await tx.execute(context.audit(isDisabled ? .userDisable : .userEnable, "user:\(id)", site: nil))
     }
     context.services.tokens.forgetRoles()
     return Envelope.ok(json(try await context.services.users.user(id)))

@@ -1,3 +1,4 @@
+import Audit
 import FoundationEssentials
 import HTTPServer
 import Identity
@@ -23,18 +24,27 @@ extension JSONValue {
   }
 }
 
-/// Rows of the audit trail.
-enum Audit {
-  /// The row of a change that a request makes, for its transaction.
+extension APIContext {
+  /// The row of a change that this request makes, for its transaction.
   ///
   /// - Parameters:
   ///   - site: nil for what belongs to the host.
   ///   - user: who did it, where the request has no caller yet.
-  static func row(_ action: String, _ subject: String, site: Int64?, _ context: APIContext, user: Int64? = nil) -> SQL {
-    """
-    INSERT INTO audit_logs (site_id, user_id, action, subject, address, user_agent)
-    VALUES (\(site), \(user ?? context.principal?.userID), \(action), \(subject), \(context.request.remoteAddress),
-      \(context.request.headers["user-agent"].map { String($0.prefix(300)) }))
-    """
+  func audit(
+    _ action: AuditAction,
+    _ subject: String,
+    site: Int64?,
+    user: Int64? = nil,
+    details: SQL? = nil
+  ) -> SQL {
+    AuditEntry(
+      action,
+      subject,
+      site: site,
+      user: user ?? principal?.userID,
+      details: details,
+      address: request.remoteAddress,
+      userAgent: request.headers["user-agent"]
+    ).insertion
   }
 }

@@ -1,3 +1,4 @@
+import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -34,11 +35,14 @@ enum VaultRoutes {
           .required("key", number), .required("status", .choice(VaultStatus.statuses)),
           .required("isCompromised", .boolean), .required("createdAt", .instant),
           .required("activatedAt", .nullable(.instant)), .required("dataKeys", count),
+          .required("ageDays", count, "Since it seals, or since it waits to"),
+          .required("isOld", .boolean, "It seals for more than \(KeyRotations.longestUseDays) days: change it"),
         ]),
         0...1000
       )
     ),
     .required("dataKeys", .object(VaultStatus.statuses.map { .required($0, count) }), "Keys of the sites by status"),
+    .required("oldDataKeys", count, "Keys of sites that seal for more than \(KeyRotations.longestUseDays) days"),
     .required("rotations", .array(rotation, 0...100)),
     .required(
       "quarantine",
@@ -136,7 +140,7 @@ enum VaultRoutes {
     let request = KeyRotations.Request(
       isCompromised: isCompromised,
       user: context.principal?.userID,
-      also: [Audit.row("vault.rotate", site.map { "site:\($0)" } ?? "host", site: site, context)]
+      also: [context.audit(.vaultRotate, site.map { "site:\($0)" } ?? "host", site: site)]
     )
     let rotations = context.services.rotations
     let rotation =
@@ -169,7 +173,7 @@ enum VaultRoutes {
       scope,
       reason: context.member("reason")?.stringValue ?? "",
       user: context.principal?.userID,
-      also: [Audit.row("vault.revoke", subject, site: site, context)]
+      also: [context.audit(.vaultRevoke, subject, site: site)]
     )
     return Envelope.ok(revocation.json, status: 202)
   }
@@ -181,7 +185,7 @@ enum VaultRoutes {
     }
     try await context.services.rotations.destroy(
       hostKey: key,
-      also: [Audit.row("vault.destroy", "key:\(key)", site: nil, context)]
+      also: [context.audit(.vaultDestroy, "key:\(key)", site: nil)]
     )
     return Envelope.ok(try await status(context))
   }

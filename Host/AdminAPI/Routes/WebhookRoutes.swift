@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import HTTPServer
@@ -201,7 +202,7 @@ enum WebhookRoutes {
         user: try context.caller().userID,
         // The number alone: the answer holds a secret, which a replay takes from where it is sealed.
         taking: { id in key.map { [$0.take(status: 201, "\(id)")] } ?? [] },
-        also: { id in [Audit.row("webhook.create", "webhook:\(id)", site: site, context)] }
+        also: { id in [context.audit(.webhookCreate, "webhook:\(id)", site: site)] }
       )
       return Envelope.ok(json(endpoint, secret: secret), status: 201)
     } catch let error as PostgresError where error.isUniqueViolation && error.table == "idempotency_keys" {
@@ -227,14 +228,14 @@ enum WebhookRoutes {
       id,
       with: try change(context, site),
       site: site,
-      also: [Audit.row("webhook.update", "webhook:\(id)", site: site, context)]
+      also: [context.audit(.webhookUpdate, "webhook:\(id)", site: site)]
     )
     return Envelope.ok(json(endpoint))
   }
 
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
     let (site, id) = (try context.site(), try context.id())
-    let audit = Audit.row("webhook.delete", "webhook:\(id)", site: site, context)
+    let audit = context.audit(.webhookDelete, "webhook:\(id)", site: site)
     try await context.services.webhooks.remove(id, site: site, also: [audit])
     return Envelope.ok(["deleted": true])
   }
@@ -245,7 +246,7 @@ enum WebhookRoutes {
       id,
       overlap: .seconds((context.int64("overlapHours") ?? 24) * 3_600),
       site: site,
-      also: [Audit.row("webhook.rotate", "webhook:\(id)", site: site, context)]
+      also: [context.audit(.webhookRotate, "webhook:\(id)", site: site)]
     )
     return Envelope.ok(json(endpoint, secret: secret))
   }
@@ -273,7 +274,7 @@ enum WebhookRoutes {
 
   private static func test(_ context: APIContext) async throws -> HTTPResponse {
     let (site, id) = (try context.site(), try context.id())
-    let audit = Audit.row("webhook.test", "webhook:\(id)", site: site, context)
+    let audit = context.audit(.webhookTest, "webhook:\(id)", site: site)
     let number = try await context.services.webhooks.test(id, site: site, also: [audit])
     context.services.queue.wake()
     let (message, _) = try await context.services.webhooks.message(number, of: id, site: site)
@@ -314,7 +315,7 @@ enum WebhookRoutes {
 
   private static func replay(_ context: APIContext) async throws -> HTTPResponse {
     let (site, id) = (try context.site(), try context.id())
-    let audit = Audit.row("webhook.replay", "webhook:\(id)", site: site, context)
+    let audit = context.audit(.webhookReplay, "webhook:\(id)", site: site)
     let answer: (count: Int, hasMore: Bool)
     switch (context.int64("messageId"), context.string("since").flatMap(RFC3339.parse)) {
     case (let message?, nil):

@@ -7,6 +7,8 @@ struct AccountSecrets: SecretSource {
   let revocations: RevocationBoard
   /// Told that the database could not be asked.
   var databaseLost: @Sendable () -> Void = {}
+  /// Told that a secret is given out for a request.
+  var used: @Sendable () -> Void = {}
 
   func secret(_ name: String, for scope: EgressScope) async throws -> Secret {
     guard scope.connection == account.connectionID, scope.site == account.siteID else {
@@ -16,6 +18,7 @@ struct AccountSecrets: SecretSource {
     guard let secret = account.secrets[name], !secret.isEmpty else {
       throw EgressError(.authExpired, "The account has no “\(name)”; connect it again")
     }
+    used()
     return secret
   }
 

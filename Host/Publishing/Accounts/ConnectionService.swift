@@ -1,3 +1,4 @@
+internal import Audit
 package import Cryptography
 import FoundationEssentials
 import JSONText
@@ -109,8 +110,11 @@ package struct ConnectionService: Sendable {
   }
 
   /// Asks the platform again who the account is, and notes what it says.
-  package func test(_ id: Int64, site: Int64) async throws {
+  ///
+  /// - Parameter audit: The row of this use of the credentials; it is there before they are used.
+  package func test(_ id: Int64, site: Int64, audit: SQL) async throws {
     let (manifest, account) = try await load(id, site: site)
+    try await pool.execute(audit)
     do {
       let (identity, capabilities) = try await ask(manifest, account)
       guard identity.id == account.accountID else {
@@ -234,9 +238,10 @@ package struct ConnectionService: Sendable {
   }
 
   /// Disconnects an account: its credentials are wiped, its history stays.
-  package func disconnect(_ id: Int64, site: Int64) async throws {
-    let count = try await pool.execute(
-      """
+  ///
+  /// - Parameter audit: The row of the change.
+  package func disconnect(_ id: Int64, site: Int64, audit: SQL) async throws {
+    let change: SQL = """
       WITH c AS (
         UPDATE platform_connections SET deleted_at = now(), updated_at = now(), status = 'revoked',
           sealed_credentials = '', generation = generation + 1
@@ -244,9 +249,11 @@ package struct ConnectionService: Sendable {
       )
       \(fragment: Self.changed("revoked"))
       """
-    )
+    try await pool.transaction(scope: .owner) { tx in
+      guard try await tx.execute(change) > 0 else { throw PublishingError.notFound("connection", id) }
+      try await tx.execute(audit)
+    }
     cache.forget(id)
-    if count == 0 { throw PublishingError.notFound("connection", id) }
   }
 
   /// The event of another status, over `c(id, site_id, platform)`.
@@ -362,11 +369,13 @@ package struct ConnectionService: Sendable {
           """
         )
         try await tx.execute(
-          """
-          INSERT INTO audit_logs (site_id, user_id, action, subject, details)
-          VALUES (\(site), \(request.userID), 'connection.create', \("connection:\(id)"),
-            jsonb_build_object('platform', \(manifest.id)::text, 'account', \(identity.name)::text))
-          """
+          AuditEntry(
+            .connectionCreate,
+            "connection:\(id)",
+            site: site,
+            user: request.userID,
+            details: "jsonb_build_object('platform', \(manifest.id)::text, 'account', \(identity.name)::text)"
+          ).insertion
         )
         try await tx.execute(
           """

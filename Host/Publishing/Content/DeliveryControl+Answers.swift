@@ -1,3 +1,4 @@
+import Audit
 import Egress
 import JobQueue
 import PluginHost
@@ -37,7 +38,7 @@ extension DeliveryControl {
           remote_id = coalesce(\(seen?.remoteID), remote_id), remote_url = coalesce(\(seen?.url), remote_url)
         WHERE delivery_id = \(id) AND class = 'commit' AND (outcome IS NULL OR outcome = 'unknown')
         """,
-        Self.audit("delivery.answer", id, site: site, user: user),
+        Self.audit(.deliveryAnswer, id, site: site, user: user),
       ])
       switch answer {
       case .published(let url):
@@ -156,7 +157,7 @@ extension DeliveryControl {
           ended_at = clock_timestamp() WHERE id = \(id)
         """,
         Self.ended([id]),
-        Self.audit("delivery.byHand", id, site: site, user: user),
+        Self.audit(.deliveryByHand, id, site: site, user: user),
       ])
     }
   }

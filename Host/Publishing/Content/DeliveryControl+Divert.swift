@@ -1,3 +1,4 @@
+internal import Audit
 import FoundationEssentials
 import JSONText
 import JobQueue
@@ -52,7 +53,7 @@ extension DeliveryControl {
       let own: Int64 = try await tx.query("SELECT connection_id FROM deliveries WHERE id = \(id)")[0].get(0)
       let way = try await way(to: connection, from: own, site: site, in: tx)
       let pairs = try await replace([id], by: way, site: site, in: tx)
-      try await tx.execute(Self.audit("delivery.divert", id, site: site, user: user))
+      try await tx.execute(Self.audit(.deliveryDivert, id, site: site, user: user))
       guard let pair = pairs.first else {
         throw PublishingError(.conflict, "replaced", "Delivery \(id) was replaced before")
       }
@@ -85,7 +86,7 @@ extension DeliveryControl {
         .map { try $0.get("id", as: Int64.self) }
       let pairs = try await replace(withdrawn.sorted(), by: way, site: site, in: tx)
       try await tx.batch([
-        Self.audit("connection.divert", subject: "connection:\(id)", site: site, user: user),
+        Self.audit(.connectionDivert, subject: "connection:\(id)", site: site, user: user),
         """
         INSERT INTO outbox (site_id, kind, subject_id, data) VALUES (\(site), 'connection.diverted', \(id),
           jsonb_build_object('id', \(id)::bigint, 'to', \(way.connection)::bigint, 'deliveries', \(Int32(clamping: pairs.count))::int))

@@ -1,3 +1,4 @@
+internal import Audit
 package import JobQueue
 import Postgres
 
@@ -20,7 +21,7 @@ extension DeliveryControl {
       id,
       also: [
         event("distribution.paused", of: id, when: "g.paused_at IS NULL"),
-        Self.audit("distribution.pause", subject: "distribution:\(id)", site: site, user: user),
+        Self.audit(.distributionPause, subject: "distribution:\(id)", site: site, user: user),
       ]
     )
     return try await held("d.distribution_id = \(id)")
@@ -33,7 +34,7 @@ extension DeliveryControl {
       id,
       also: [
         event("distribution.resumed", of: id, when: "g.paused_at IS NOT NULL"),
-        Self.audit("distribution.resume", subject: "distribution:\(id)", site: site, user: user),
+        Self.audit(.distributionResume, subject: "distribution:\(id)", site: site, user: user),
       ]
     )
     return try await held("d.distribution_id = \(id)")
@@ -45,7 +46,7 @@ extension DeliveryControl {
       id,
       also: [
         event("distribution.canceled", of: id, when: "g.canceled_at IS NULL"),
-        Self.audit("distribution.cancel", subject: "distribution:\(id)", site: site, user: user),
+        Self.audit(.distributionCancel, subject: "distribution:\(id)", site: site, user: user),
       ]
     )
   }
@@ -69,7 +70,7 @@ extension DeliveryControl {
         INSERT INTO outbox (site_id, kind, subject_id, data)
         VALUES (\(site), \("connection.\(word)"), \(id), jsonb_build_object('id', \(id)::bigint))
         """,
-        Self.audit("connection.\(isHeld ? "pause" : "resume")", subject: "connection:\(id)", site: site, user: user),
+        Self.audit(isHeld ? .connectionPause : .connectionResume, subject: "connection:\(id)", site: site, user: user),
       ])
     }
     if !isHeld { queue.wake() }
@@ -86,7 +87,7 @@ extension DeliveryControl {
       FROM queue_sites q WHERE q.site_id = \(site) AND q.paused <> \(isHeld) FOR UPDATE
       """,
       LaneStatements.setSitePaused(site, isHeld),
-      Self.audit("site.\(isHeld ? "pause" : "resume")", subject: "site:\(site)", site: site, user: user),
+      Self.audit(isHeld ? .sitePause : .siteResume, subject: "site:\(site)", site: site, user: user),
     ])
     if !isHeld { queue.wake() }
     let rows = try await pool.query(

@@ -1,3 +1,4 @@
+import Audit
 import JobQueue
 import PluginHost
 import PluginManifest
@@ -66,7 +67,7 @@ extension DeliveryControl {
         INSERT INTO outbox (site_id, kind, subject_id, data) VALUES (\(site), 'delivery.removalAsked', \(id),
           jsonb_build_object('id', \(id)::bigint, 'distributionId', \(ended.distribution)::bigint, 'removal', 'asked'))
         """,
-        Self.audit("delivery.remove", id, site: site, user: user),
+        Self.audit(.deliveryRemove, id, site: site, user: user),
       ])
       guard answers[1].count == 1 else {
         throw PublishingError(.conflict, "being_removed", "Delivery \(id) is still in the queue; try again in a moment")

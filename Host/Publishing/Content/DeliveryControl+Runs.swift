@@ -1,3 +1,4 @@
+import Audit
 import FoundationEssentials
 import JobQueue
 import Postgres
@@ -96,7 +97,7 @@ extension DeliveryControl {
         )
       }
       try await restart([ended], site: site, in: tx)
-      try await tx.execute(Self.audit("delivery.retry", id, site: site, user: user))
+      try await tx.execute(Self.audit(.deliveryRetry, id, site: site, user: user))
     }
     queue.wake()
   }
@@ -134,7 +135,7 @@ extension DeliveryControl {
       guard !ready.isEmpty else { return result }
       try await restart(ready, site: site, in: tx)
       try await tx.batch([
-        Self.audit("distribution.retry", subject: "distribution:\(distribution)", site: site, user: user),
+        Self.audit(.distributionRetry, subject: "distribution:\(distribution)", site: site, user: user),
         """
         INSERT INTO outbox (site_id, kind, subject_id, data) VALUES (\(site), 'distribution.retried', \(distribution),
           jsonb_build_object('id', \(distribution)::bigint, 'deliveries', \(ready.map(\.id))::bigint[]))

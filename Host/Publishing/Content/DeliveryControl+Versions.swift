@@ -1,3 +1,4 @@
+internal import Audit
 package import FoundationEssentials
 package import Postgres
 
@@ -106,7 +107,7 @@ extension DeliveryControl {
           INSERT INTO outbox (site_id, kind, subject_id, data) VALUES (\(site), 'post.deliveriesUpdated', \(post),
             jsonb_build_object('id', \(post)::bigint, 'version', \(version)::int, 'deliveries', \(updated)::bigint[]))
           """,
-          Self.audit("post.updateDeliveries", subject: "post:\(post)", site: site, user: user),
+          Self.audit(.postUpdateDeliveries, subject: "post:\(post)", site: site, user: user),
         ])
       }
       let left = try await Self.outdated(post, in: tx)

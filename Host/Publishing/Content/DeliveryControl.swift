@@ -1,3 +1,4 @@
+internal import Audit
 import FoundationEssentials
 package import JobQueue
 package import PluginHost
@@ -24,7 +25,7 @@ package struct DeliveryControl: Sendable {
   /// - Throws: a conflict when it has ended, or when a request is on its way.
   package func cancel(_ id: Int64, site: Int64, user: Int64?) async throws {
     try await requireOpen(id, site: site)
-    switch try await queue.cancelJob(id, also: [Self.audit("delivery.cancel", id, site: site, user: user)]) {
+    switch try await queue.cancelJob(id, also: [Self.audit(.deliveryCancel, id, site: site, user: user)]) {
     case .dropped: return
     case .alreadySending:
       throw PublishingError(.conflict, "already_sending", "Delivery \(id) is being sent and can not be called back")
@@ -36,13 +37,16 @@ package struct DeliveryControl: Sendable {
   /// Sends a delivery now that is planned for later.
   ///
   /// - Throws: a conflict when it waits for nothing any more.
-  package func sendNow(_ id: Int64, site: Int64) async throws {
+  package func sendNow(_ id: Int64, site: Int64, user: Int64?) async throws {
     try await requireOpen(id, site: site)
     let moved = try await queue.reschedule([id], to: Date())
     guard moved == 1 else {
       throw PublishingError(.conflict, "not_pending", "Delivery \(id) is on its way already")
     }
-    try await pool.execute("UPDATE deliveries SET scheduled_for = now() WHERE id = \(id) AND ended_as IS NULL")
+    try await pool.batch([
+      "UPDATE deliveries SET scheduled_for = now() WHERE id = \(id) AND ended_as IS NULL",
+      Self.audit(.deliverySendNow, id, site: site, user: user),
+    ])
   }
 
   private func requireOpen(_ id: Int64, site: Int64) async throws {
@@ -66,11 +70,11 @@ package struct DeliveryControl: Sendable {
     """
   }
 
-  static func audit(_ action: String, _ id: Int64, site: Int64, user: Int64?) -> SQL {
+  static func audit(_ action: AuditAction, _ id: Int64, site: Int64, user: Int64?) -> SQL {
     audit(action, subject: "delivery:\(id)", site: site, user: user)
   }
 
-  static func audit(_ action: String, subject: String, site: Int64, user: Int64?) -> SQL {
-    "INSERT INTO audit_logs (site_id, user_id, action, subject) VALUES (\(site), \(user), \(action), \(subject))"
+  static func audit(_ action: AuditAction, subject: String, site: Int64, user: Int64?) -> SQL {
+    AuditEntry(action, subject, site: site, user: user).insertion
   }
 }

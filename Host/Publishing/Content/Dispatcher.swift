@@ -1,3 +1,4 @@
+internal import Audit
 import FoundationEssentials
 internal import JSONDocument
 import JSONText
@@ -378,11 +379,15 @@ package struct Dispatcher: Sendable {
       VALUES (\(site), 'distribution.created', \(id), jsonb_build_object('id', \(id)::bigint, 'postId',
         \(request.postID)::bigint, 'deliveries', \(Int32(clamping: ids.count))::int))
       """,
-      """
-      INSERT INTO audit_logs (site_id, user_id, action, subject, details)
-      VALUES (\(site), \(request.userID), 'distribution.create', \("distribution:\(id)"),
-        jsonb_build_object('postId', \(request.postID)::bigint, 'connections', \(entries.map(\.connection))::bigint[]))
-      """,
+      AuditEntry(
+        .distributionCreate,
+        "distribution:\(id)",
+        site: site,
+        user: request.userID,
+        details: """
+          jsonb_build_object('postId', \(request.postID)::bigint, 'connections', \(entries.map(\.connection))::bigint[])
+          """
+      ).insertion,
     ]
   }
 }

@@ -17,6 +17,13 @@ package enum DeliveryClosing {
       FROM closed c JOIN deliveries d ON d.id = c.job_id CROSS JOIN LATERAL (SELECT \(fragment: state) AS state) s
       WHERE c.kind = 'delivery' AND d.ended_as IS NULL
       """,
+      CredentialUse.rows(
+        from: """
+          deliveries d WHERE d.id IN (SELECT c.job_id FROM closed c WHERE c.kind = 'delivery')
+            AND d.ended_as IS NULL AND \(fragment: CredentialUse.condition("false", "d"))
+          """,
+        purpose: "publish"
+      ),
     ])
   }
 

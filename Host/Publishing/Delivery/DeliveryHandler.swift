@@ -141,24 +141,27 @@ package struct DeliveryHandler: JobHandler {
     let (job, task) = (session.job, session.task)
     let version = "\(session.manifest.version)"
     let isLive = session.journal.current.hasAcceptedCommit
+    let used = session.watch.usedCredentials
     func note(_ problem: DeliveryProblem?) -> PutOffDelivery {
-      PutOffDelivery(lease: job.lease, isLive: isLive, problem: problem)
+      PutOffDelivery(lease: job.lease, isLive: isLive, problem: problem, usedCredentials: used)
     }
     switch move {
     case .end(let result):
       if result.reauthorize { try await tools.store.markExpired(task.connectionID, why: result.problem?.message) }
-      return end(result, of: job, since: task, on: version)
+      return end(result, of: job, since: task, on: version, used: used)
     case .again(let delay, let counted, let problem):
       tools.hint(task, "retrying", problem: problem)
       guard counted else { return .snoozed(for: .seconds(delay ?? 15), with: note(problem)) }
-      if job.isLastAttempt { return end(DeliveryEnd(.failed, problem: problem), of: job, since: task, on: version) }
+      if job.isLastAttempt {
+        return end(DeliveryEnd(.failed, problem: problem), of: job, since: task, on: version, used: used)
+      }
       return .retry(after: delay.map { .seconds($0) }, error: problem.kind, with: note(problem))
     case .holdAccount(let delay, let problem):
       tools.hint(task, "retrying", problem: problem)
       return .snoozed(for: .seconds(delay), with: note(problem)).blockingLane(for: .seconds(delay), .rateLimited)
     case .snooze(let delay):
       tools.hint(task, "waiting")
-      return .snoozed(for: .seconds(delay), with: isLive ? note(nil) : nil)
+      return .snoozed(for: .seconds(delay), with: isLive || used ? note(nil) : nil)
     case .check(let delay):
       tools.hint(task, "checking")
       return .unknown(checkAfter: .seconds(delay))
@@ -203,12 +206,15 @@ package struct DeliveryHandler: JobHandler {
     return outcome
   }
 
-  /// - Parameter version: The plugin version that was asked last; nil when none was.
+  /// - Parameters:
+  ///   - version: The plugin version that was asked last; nil when none was.
+  ///   - used: Whether this attempt used the account's credentials.
   private func end(
     _ end: DeliveryEnd,
     of job: ClaimedJob,
     since task: DeliveryTask?,
-    on version: String? = nil
+    on version: String? = nil,
+    used: Bool = false
   ) -> JobOutcome {
     .finished(
       with: EndDelivery(
@@ -216,7 +222,8 @@ package struct DeliveryHandler: JobHandler {
         end: end,
         attempts: job.attempt,
         latency: task.map { Date().timeIntervalSince($0.scheduledFor) },
-        pluginVersion: version
+        pluginVersion: version,
+        usedCredentials: used
       )
     )
   }

@@ -248,7 +248,8 @@ struct DeliverySession: Sendable {
         secrets: AccountSecrets(
           account: account,
           revocations: tools.accounts.revocations,
-          databaseLost: { journal.loseDatabase() }
+          databaseLost: { journal.loseDatabase() },
+          used: { watch.useCredentials() }
         ),
         journal: journal,
         media: media,

@@ -17,6 +17,8 @@ package struct EndDelivery: BatchOperation {
   package var attempts: Int
   package var latency: TimeInterval?
   package var pluginVersion: String?
+  /// Whether this attempt used the account's credentials.
+  package var usedCredentials = false
 
   /// Whether the end was stored; false when the lease was lost or the delivery has ended already.
   package typealias Output = Bool
@@ -32,9 +34,10 @@ package struct EndDelivery: BatchOperation {
         \(operations.map { Int32(clamping: $0.attempts) }),
         \(operations.map { $0.latency.map { Int32(clamping: Int($0 * 1000)) } }), \(operations.map(\.pluginVersion)),
         \(operations.map(\.end.confirmsOpen)),
-        \(operations.map { $0.end.segments.isEmpty ? nil : Self.list($0.end.segments) })
+        \(operations.map { $0.end.segments.isEmpty ? nil : Self.list($0.end.segments) }),
+        \(operations.map(\.usedCredentials))
       ) AS t(job_id, ended_as, remote_id, remote_url, error, warnings, attempts, latency_ms,
-             plugin_version, confirms_open, segments)
+             plugin_version, confirms_open, segments, used_credentials)
     ),
     \(fragment: LeaseGuard.held(operations.map(\.lease))),
     u AS (
@@ -61,8 +64,9 @@ package struct EndDelivery: BatchOperation {
       ) x
       WHERE d.id = i.job_id AND d.ended_as IS NULL
       RETURNING d.id, d.site_id, d.distribution_id, d.connection_id, d.platform, d.ended_as, d.remote_url, d.error,
-        d.segments, d.attempts
+        d.segments, d.attempts, d.run, \(fragment: CredentialUse.condition("i.used_credentials", "d")) AS used
     ),
+    a AS (\(fragment: CredentialUse.rows(from: "u WHERE used", purpose: "publish"))),
     o AS (
       INSERT INTO outbox (site_id, kind, subject_id, data)
       SELECT site_id, 'delivery.' || ended_as, id, jsonb_strip_nulls(jsonb_build_object(

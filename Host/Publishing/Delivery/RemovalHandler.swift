@@ -69,15 +69,22 @@ package struct RemovalHandler: JobHandler {
       case .databaseLost: return .unknown(checkAfter: .seconds(1), error: "database")
       case .failed(let problem):
         // The platform's refusal of one post says nothing about the others.
-        guard problem.retry == .never || problem.retry == .userFix else { return again(problem, of: job, tally) }
+        guard problem.retry == .never || problem.retry == .userFix else {
+          return again(problem, of: job, tally, used: watch.usedCredentials)
+        }
         tally.problem = tally.problem ?? problem
       }
     }
-    return end(tally.end(), of: job, tally)
+    return end(tally.end(), of: job, tally, used: watch.usedCredentials)
   }
 
-  private func again(_ problem: DeliveryProblem, of job: ClaimedJob, _ tally: RemovalTally? = nil) -> JobOutcome {
-    func giveUp() -> JobOutcome { end(tally.map { $0.told(problem) } ?? problem, of: job, tally) }
+  private func again(
+    _ problem: DeliveryProblem,
+    of job: ClaimedJob,
+    _ tally: RemovalTally? = nil,
+    used: Bool = false
+  ) -> JobOutcome {
+    func giveUp() -> JobOutcome { end(tally.map { $0.told(problem) } ?? problem, of: job, tally, used: used) }
     switch problem.retry {
     case .never, .userFix, .upgrade, .reauth: return giveUp()
     case .after: return .snoozed(for: .seconds(max(problem.retryAfter ?? 60, 1)))
@@ -87,8 +94,16 @@ package struct RemovalHandler: JobHandler {
     }
   }
 
-  private func end(_ problem: DeliveryProblem?, of job: ClaimedJob, _ tally: RemovalTally? = nil) -> JobOutcome {
-    .finished(with: EndRemoval(lease: job.lease, problem: problem, removed: tally?.removed ?? []))
+  /// - Parameter used: Whether this attempt used the account's credentials.
+  private func end(
+    _ problem: DeliveryProblem?,
+    of job: ClaimedJob,
+    _ tally: RemovalTally? = nil,
+    used: Bool = false
+  ) -> JobOutcome {
+    .finished(
+      with: EndRemoval(lease: job.lease, problem: problem, removed: tally?.removed ?? [], usedCredentials: used)
+    )
   }
 }
 
@@ -141,6 +156,8 @@ struct EndRemoval: BatchOperation {
   var problem: DeliveryProblem?
   /// The platform's ids of the posts that are gone.
   var removed: [String] = []
+  /// Whether this attempt used the account's credentials.
+  var usedCredentials = false
 
   typealias Output = Void
 
@@ -148,7 +165,8 @@ struct EndRemoval: BatchOperation {
     """
     WITH i AS (
       SELECT * FROM unnest(\(operations.map(\.lease.jobID)), \(operations.map { $0.problem?.json().text }),
-        \(operations.map { RawJSON.array($0.removed) { writer, id in writer.string(id) }.text })) AS t(job_id, error, gone)
+        \(operations.map { RawJSON.array($0.removed) { writer, id in writer.string(id) }.text }),
+        \(operations.map(\.usedCredentials))) AS t(job_id, error, gone, used_credentials)
     ),
     \(fragment: LeaseGuard.held(operations.map(\.lease))),
     u AS (
@@ -160,8 +178,9 @@ struct EndRemoval: BatchOperation {
           FROM jsonb_array_elements(d.segments) WITH ORDINALITY AS s(post, place))
       FROM i JOIN g USING (job_id) WHERE d.id = i.job_id AND d.removal = 'asked'
       RETURNING d.id, d.site_id, d.distribution_id, d.connection_id, d.platform, d.ended_as, d.removal, d.removal_error,
-        d.segments
-    )
+        d.segments, d.run, \(fragment: CredentialUse.condition("i.used_credentials", "d")) AS used
+    ),
+    a AS (\(fragment: CredentialUse.rows(from: "u WHERE used", purpose: "delete")))
     INSERT INTO outbox (site_id, kind, subject_id, data)
     SELECT site_id, CASE removal WHEN 'removed' THEN 'delivery.removed' ELSE 'delivery.removalFailed' END, id,
       jsonb_strip_nulls(jsonb_build_object('id', id, 'distributionId', distribution_id, 'connectionId', connection_id,

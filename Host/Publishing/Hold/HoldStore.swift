@@ -1,3 +1,4 @@
+internal import Audit
 package import FoundationEssentials
 package import JobQueue
 internal import PluginManifest
@@ -136,11 +137,13 @@ package struct HoldStore: Sendable {
         """
       )
       try await tx.execute(
-        """
-        INSERT INTO audit_logs (user_id, action, subject, details)
-        VALUES (\(user), \("hold." + end.rawValue), 'installation',
-          jsonb_build_object('by', \(person)::text, 'cause', \(row.get("cause", as: String.self))::text))
-        """
+        AuditEntry(
+          end == .adopted ? .holdAdopted : .holdReleased,
+          "installation",
+          site: nil,
+          user: user,
+          details: "jsonb_build_object('by', \(person)::text, 'cause', \(row.get("cause", as: String.self))::text)"
+        ).insertion
       )
       return true
     }

@@ -190,18 +190,21 @@ struct PutOffDelivery: BatchOperation {
   var isLive: Bool
   /// Nil when nothing went wrong, such as while the platform is at work.
   var problem: DeliveryProblem?
+  /// Whether the attempt used the account's credentials.
+  var usedCredentials = false
 
   typealias Output = Void
 
   static func statement(for operations: [PutOffDelivery]) -> SQL {
-    let problems = operations.filter { $0.problem != nil }
+    let notes = operations.filter { $0.problem != nil || $0.usedCredentials }
     return """
-      WITH \(fragment: LeaseGuard.held(problems.map(\.lease))),
+      WITH \(fragment: LeaseGuard.held(notes.map(\.lease))),
       \(fragment: LeaseGuard.markLive(operations.filter(\.isLive).map(\.lease.jobID))),
       reason AS (
-        UPDATE deliveries d SET error = i.error::jsonb
-        FROM g JOIN unnest(\(problems.map(\.lease.jobID)), \(problems.map { $0.problem?.json().text }))
-          AS i(job_id, error) USING (job_id)
+        UPDATE deliveries d SET error = coalesce(i.error::jsonb, d.error),
+          credential_run = CASE WHEN i.used_credentials THEN d.run ELSE d.credential_run END
+        FROM g JOIN unnest(\(notes.map(\.lease.jobID)), \(notes.map { $0.problem?.json().text }),
+          \(notes.map(\.usedCredentials))) AS i(job_id, error, used_credentials) USING (job_id)
         WHERE d.id = i.job_id AND d.ended_as IS NULL
       )
       SELECT

@@ -4,8 +4,8 @@ import JobQueue
 import PluginManifest
 import Synchronization
 
-/// Gathers what the answers of one attempt say beside their content: limits, the health of the server, and how many
-/// turns of the rate were used.
+/// Gathers what the answers of one attempt say beside their content: limits, the health of the server, how many turns of
+/// the rate were used, and whether credentials were.
 final class AttemptWatch: Sendable {
   private struct State {
     var pauses: [QuotaPacing.Pause] = []
@@ -14,6 +14,7 @@ final class AttemptWatch: Sendable {
     /// Whether the turn that the claim paid for is used.
     var isClaimUsed = false
     var taken = 0
+    var usedCredentials = false
   }
 
   private let counts: Set<String>
@@ -56,6 +57,11 @@ final class AttemptWatch: Sendable {
       return state.isClaimUsed
     }
   }
+
+  /// Whether a secret of the account was given out for a request.
+  var usedCredentials: Bool { state.withLock(\.usedCredentials) }
+
+  func useCredentials() { state.withLock { $0.usedCredentials = true } }
 
   func tookTurn() { state.withLock { $0.taken += 1 } }
 

@@ -29,42 +29,61 @@ package final class LimitService: Sendable {
   /// - Parameters:
   ///   - connection: nil for all accounts of the platform.
   ///   - value: nil for what holds without one.
+  ///   - also: What is stored in the same transaction.
   package func set(
     _ value: LimitOverride?,
     scope: LimitScope,
     platform: String,
     connection: Int64? = nil,
-    user: Int64? = nil
+    user: Int64? = nil,
+    also: [SQL] = []
   ) async throws {
-    try await Self.store(value, scope: scope, platform: platform, connection: connection, user: user, in: pool)
+    try await Self.store(
+      value,
+      scope: scope,
+      platform: platform,
+      connection: connection,
+      user: user,
+      also: also,
+      in: pool
+    )
     try await apply(platform: platform)
   }
 
   /// The rows alone; hosts notice within seconds.
+  ///
+  /// - Parameter also: What is stored in the same transaction.
   package static func store(
     _ value: LimitOverride?,
     scope: LimitScope,
     platform: String,
     connection: Int64? = nil,
     user: Int64? = nil,
+    also: [SQL] = [],
     in pool: Pool
   ) async throws {
-    let id = connection ?? 0
+    let change = Self.change(value, scope: scope, platform: platform, connection: connection ?? 0, user: user)
+    try await pool.batch([change] + also)
+  }
+
+  private static func change(
+    _ value: LimitOverride?,
+    scope: LimitScope,
+    platform: String,
+    connection id: Int64,
+    user: Int64?
+  ) -> SQL {
     guard let value else {
-      try await pool.execute(
-        """
+      return """
         DELETE FROM limit_overrides
         WHERE platform = \(platform) AND connection_id = \(id) AND scope = \(scope.rawValue)
         """
-      )
-      return
     }
     var numbers: (count: Int32, seconds: Int32)?
     if case .count(let count, let window) = value {
       numbers = (Int32(clamping: count), Int32(clamping: window.components.seconds))
     }
-    try await pool.execute(
-      """
+    return """
       INSERT INTO limit_overrides (platform, connection_id, scope, site_id, request_count, window_seconds, set_by)
       SELECT \(platform), \(id), \(scope.rawValue),
         coalesce((SELECT c.site_id FROM platform_connections c WHERE c.id = \(id)), 0), \(numbers?.count),
@@ -72,7 +91,6 @@ package final class LimitService: Sendable {
       ON CONFLICT (platform, connection_id, scope) DO UPDATE SET request_count = excluded.request_count,
         window_seconds = excluded.window_seconds, set_by = excluded.set_by, set_at = now()
       """
-    )
   }
 
   /// What operators set for a platform, and for one of its accounts.

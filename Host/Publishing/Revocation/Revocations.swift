@@ -1,3 +1,4 @@
+internal import Audit
 package import Postgres
 
 /// Revokes credentials in an emergency: at once for all hosts, and then connection by connection.
@@ -128,8 +129,13 @@ package struct Revocations: Sendable {
     ), i AS (
       INSERT INTO vault_revocation_items (revocation_id, connection_id) SELECT \(id), id FROM c ON CONFLICT DO NOTHING
     ), a AS (
-      INSERT INTO audit_logs (site_id, action, subject, details)
-      SELECT site_id, 'connection.revoke', 'connection:' || id, jsonb_build_object('revocation', \(id)::bigint) FROM c
+      \(fragment: AuditEntry.insertions(
+        .connectionRevoke,
+        site: "site_id",
+        subject: "'connection:' || id",
+        details: "jsonb_build_object('revocation', \(id)::bigint)",
+        from: "c"
+      ))
     )
     INSERT INTO outbox (site_id, kind, subject_id, data)
     SELECT site_id, 'connection.revoked', id, jsonb_build_object('id', id, 'platform', platform) FROM c

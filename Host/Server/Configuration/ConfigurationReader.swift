@@ -61,6 +61,8 @@ struct ConfigurationReader {
         JailTier(rawValue: $0.lowercased())
       } ?? .a,
       retentionDays: number(.retentionDays, 1...3_650) ?? 30,
+      auditRetentionDays: number(.auditRetentionDays, 90...36_500),
+      auditFolder: existingFolder(.auditFolder) ?? home + "/audit",
       settingsText: values.texts.filter { !$0.key.isSecret }.map { "\($0.key.rawValue)=\($0.value)\n" }.sorted()
         .joined(),
       mail: mail(),

@@ -54,6 +54,10 @@ package struct HostConfiguration: Sendable {
   /// How many days ended deliveries keep answers of platforms, captured secrets and bodies, and how long the logs of
   /// webhooks, closed notices and mails stay.
   package var retentionDays: Int
+  /// How many days rows of the audit trail stay; nil: for ever.
+  package var auditRetentionDays: Int?
+  /// Absolute path of the folder with the signed heads of the audit trail, best on another disk.
+  package var auditFolder: String
   /// The settings that were given, as lines of a settings file; without secrets.
   package var settingsText: String
   /// Nil when the host sends no mails.

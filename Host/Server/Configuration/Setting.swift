@@ -25,6 +25,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case allowUnjailed = "ROSTRUM_ALLOW_UNJAILED"
   case jailTier = "ROSTRUM_JAIL_TIER"
   case retentionDays = "ROSTRUM_RETENTION_DAYS"
+  case auditRetentionDays = "ROSTRUM_AUDIT_RETENTION_DAYS"
+  case auditFolder = "ROSTRUM_AUDIT_FOLDER"
   case smtpServer = "ROSTRUM_SMTP_SERVER"
   case smtpUser = "ROSTRUM_SMTP_USER"
   case smtpPassword = "ROSTRUM_SMTP_PASSWORD"

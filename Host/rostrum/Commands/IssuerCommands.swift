@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import Identity
@@ -29,7 +30,11 @@ enum IssuerCommands {
     operands: [.init(name: "ID", about: "the number that `issuer list` shows")]
   ) { invocation in
     let id = try invocation.id(invocation.operand(0), "ID")
-    try await invocation.withPool { try await TokenIssuerStore.remove($0, id, site: nil) }
+    try await invocation.withPool { pool in
+      let site = try await TokenIssuerStore.list(pool, site: nil).first { $0.id == id }?.site
+      let audit = AuditEntry.byCommandLine(.issuerRemove, "issuer:\(id)", site: site).insertion
+      try await TokenIssuerStore.remove(pool, id, site: nil, also: [audit])
+    }
     invocation.show(["removed": .int(id)]) { invocation.terminal.print("Issuer \(id) is removed.") }
     return .success
   }

@@ -1,3 +1,4 @@
+import Audit
 import FoundationEssentials
 import JSONDocument
 import PluginManifest
@@ -62,7 +63,14 @@ enum LimitCommands {
     }
     let (scope, account) = try place(invocation)
     try await invocation.withPool { pool in
-      try await LimitService.store(limits, scope: scope, platform: platform, connection: account, in: pool)
+      try await LimitService.store(
+        limits,
+        scope: scope,
+        platform: platform,
+        connection: account,
+        also: [audit(scope, platform, account)],
+        in: pool
+      )
     }
     invocation.show(["platform": .string(platform), "scope": .string(scope.rawValue)]) {
       invocation.terminal.print("The limit \(scope.rawValue) of \(platform) is \(invocation.operand(1)).")
@@ -79,12 +87,26 @@ enum LimitCommands {
     let platform = invocation.operand(0)
     let (scope, account) = try place(invocation)
     try await invocation.withPool { pool in
-      try await LimitService.store(nil, scope: scope, platform: platform, connection: account, in: pool)
+      try await LimitService.store(
+        nil,
+        scope: scope,
+        platform: platform,
+        connection: account,
+        also: [audit(scope, platform, account)],
+        in: pool
+      )
     }
     invocation.show(["platform": .string(platform), "scope": .string(scope.rawValue)]) {
       invocation.terminal.print("The limit \(scope.rawValue) of \(platform) is the plugin's again.")
     }
     return .success
+  }
+
+  private static func audit(_ scope: LimitScope, _ platform: String, _ account: Int64?) -> SQL {
+    let subject = account.map { "connection:\($0)" } ?? "platform:\(platform)"
+    var entry = AuditEntry.byCommandLine(.limitsChange, subject)
+    entry.details = "jsonb_build_object('by', 'command line', 'scope', \(scope.rawValue)::text)"
+    return entry.insertion
   }
 
   private static func place(_ invocation: Invocation) throws(CommandError) -> (LimitScope, Int64?) {

@@ -1,3 +1,4 @@
+import Audit
 import Identity
 import JSONDocument
 import Postgres
@@ -28,7 +29,11 @@ enum SiteCommands {
           timeZone: invocation.option("time-zone") ?? "UTC",
           in: tx
         )
-        if let owner { try await users.setRole(.owner, of: owner.id, in: site.id, in: tx) }
+        try await tx.execute(AuditEntry.byCommandLine(.siteCreate, "site:\(site.id)", site: site.id).insertion)
+        if let owner {
+          try await users.setRole(.owner, of: owner.id, in: site.id, in: tx)
+          try await tx.execute(AuditEntry.byCommandLine(.memberRole, "user:\(owner.id)", site: site.id).insertion)
+        }
         return json(site)
       }
     }
@@ -82,7 +87,10 @@ enum SiteCommands {
       _ = try await SiteStore(pool: pool).site(site)
       let users = UserStore(pool: pool)
       let user = try await users.user(email: email)
-      try await pool.transaction { tx in try await users.setRole(role, of: user.id, in: site, in: tx) }
+      try await pool.transaction { tx in
+        try await users.setRole(role, of: user.id, in: site, in: tx)
+        try await tx.execute(AuditEntry.byCommandLine(.memberRole, "user:\(user.id)", site: site).insertion)
+      }
     }
     invocation.show(["siteId": .int(site), "email": .string(email), "role": .string(role.rawValue)]) {
       invocation.terminal.print("\(email) is \(role.rawValue) of site \(site).")

@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import Identity
@@ -51,6 +52,7 @@ enum TokenCommands {
           expiresAt: expires,
           in: tx
         )
+        try await tx.execute(AuditEntry.byCommandLine(.tokenCreate, "token:\(id)").insertion)
         made.withLock { $0 = token }
         return [
           "id": .int(id), "siteIds": sites.map { .array($0.map { .int($0) }) } ?? .null,
@@ -127,7 +129,10 @@ enum TokenCommands {
     operands: [.init(name: "ID", about: "the number that `token create` and `token list` show")]
   ) { invocation in
     let id = try invocation.id(invocation.operand(0), "ID")
-    try await invocation.withPool { try await TokenStore(pool: $0).revoke(id) }
+    try await invocation.withPool { pool in
+      let audit = AuditEntry.byCommandLine(.tokenRevoke, "token:\(id)").insertion
+      try await TokenStore(pool: pool).revoke(id, also: [audit])
+    }
     invocation.show(["revoked": .int(id)]) { invocation.terminal.print("Token \(id) is revoked.") }
     return .success
   }

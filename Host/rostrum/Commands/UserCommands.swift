@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import Identity
 import JSONDocument
@@ -22,14 +23,14 @@ enum UserCommands {
     let key = try CommandKey(invocation, ["user", "create"])
     let (user, _) = try await invocation.withPool { pool in
       try await key.once(pool) { tx in
-        json(
-          try await UserStore(pool: pool).create(
-            email: email,
-            name: name,
-            isOperator: invocation.flag("operator"),
-            in: tx
-          )
+        let user = try await UserStore(pool: pool).create(
+          email: email,
+          name: name,
+          isOperator: invocation.flag("operator"),
+          in: tx
         )
+        try await tx.execute(AuditEntry.byCommandLine(.userCreate, "user:\(user.id)").insertion)
+        return json(user)
       }
     }
     invocation.show(key.with(user)) {
@@ -72,7 +73,11 @@ enum UserCommands {
     try await invocation.withPool { pool in
       let user = try await UserStore(pool: pool).user(email: email)
       let signIn = SignIn(pool: pool, sessions: SessionStore(pool: pool), hasher: PasswordHasher())
-      try await signIn.setPassword(user: user.id, new: line)
+      try await signIn.setPassword(
+        user: user.id,
+        new: line,
+        also: [AuditEntry.byCommandLine(.userPassword, "user:\(user.id)").insertion]
+      )
     }
     invocation.show(["email": .string(email), "changed": true]) {
       invocation.terminal.print("The password of \(email) is set; all sessions have ended.")
@@ -92,9 +97,9 @@ enum UserCommands {
         guard try await SignInLink.needsFirstUser(pool) else {
           throw CommandError(.usage, "`rostrum user link` needs --email; see `rostrum user list`")
         }
-        return try await pool.transaction { tx in try await SignInLink.make(.firstUser, in: tx) }
+        return try await makeLink(.firstUser, "host", pool)
       }
-      return try await pool.transaction { tx in try await SignInLink.make(.password(user: user.id), in: tx) }
+      return try await makeLink(.password(user: user.id), "user:\(user.id)", pool)
     }
     let url = configuration.signInLink(secret.revealText() ?? "")
     invocation.show(["link": .string(url)]) {
@@ -103,6 +108,13 @@ enum UserCommands {
       invocation.terminal.print(url)
     }
     return .success
+  }
+
+  private static func makeLink(_ purpose: SignInLink.Purpose, _ subject: String, _ pool: Pool) async throws -> Secret {
+    try await pool.transaction { tx in
+      try await tx.execute(AuditEntry.byCommandLine(.userLink, subject).insertion)
+      return try await SignInLink.make(purpose, in: tx)
+    }
   }
 
   private static let disable = Command(
@@ -124,7 +136,11 @@ enum UserCommands {
       guard let user = try await users.list().first(where: { $0.email.lowercased() == email.lowercased() }) else {
         throw IdentityError.unknownUser(email)
       }
-      try await pool.transaction { tx in try await users.setDisabled(isDisabled, user: user.id, in: tx) }
+      try await pool.transaction { tx in
+        try await users.setDisabled(isDisabled, user: user.id, in: tx)
+        let action: AuditAction = isDisabled ? .userDisable : .userEnable
+        try await tx.execute(AuditEntry.byCommandLine(action, "user:\(user.id)").insertion)
+      }
     }
     invocation.show(["email": .string(email), "disabled": .bool(isDisabled)]) {
       invocation.terminal.print("\(email) is \(isDisabled ? "disabled" : "enabled").")

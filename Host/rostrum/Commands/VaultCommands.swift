@@ -1,3 +1,4 @@
+import Audit
 import JSONDocument
 import Postgres
 import Publishing
@@ -21,14 +22,23 @@ enum VaultCommands {
     invocation.show(.object(members)) {
       let terminal = invocation.terminal
       terminal.table(
-        ["host key", "status", "since", "data keys"],
+        ["host key", "status", "since", "days", "data keys"],
         keys.hostKeys.map { key in
           let status = key.isCompromised ? "\(key.status) (known to others)" : key.status
-          return ["\(key.number)", status, RFC3339.format(key.activatedAt ?? key.createdAt), "\(key.dataKeys)"]
+          return [
+            "\(key.number)", status, RFC3339.format(key.activatedAt ?? key.createdAt), "\(key.ageDays)",
+            "\(key.dataKeys)",
+          ]
         }
       )
       let counts = VaultStatus.statuses.compactMap { status in keys.dataKeys[status].map { "\($0) \(status)" } }
       terminal.print("Data keys: " + (counts.isEmpty ? "none yet" : counts.joined(separator: ", ")))
+      for key in keys.hostKeys where key.isOld {
+        terminal.print("Host key \(key.number) seals for more than \(KeyRotations.longestUseDays) days; change it.")
+      }
+      if keys.oldDataKeys > 0 {
+        terminal.print("\(keys.oldDataKeys) keys of sites seal for more than \(KeyRotations.longestUseDays) days.")
+      }
       for rotation in keys.rotations { terminal.print(line(rotation)) }
       for row in keys.quarantine {
         terminal.print("Does not open: \(row.place) of \(row.row), sealed with key \(row.key)")
@@ -55,7 +65,7 @@ enum VaultCommands {
     }
     let request = KeyRotations.Request(
       isCompromised: invocation.flag("compromised"),
-      also: [audit("vault.rotate", site.map { "site:\($0)" } ?? "host", site: site)]
+      also: [audit(.vaultRotate, site.map { "site:\($0)" } ?? "host", site: site)]
     )
     let rotation = try await withVault(invocation) { vault in
       let begun =
@@ -108,8 +118,9 @@ enum VaultCommands {
     let revocation = try await invocation.withPool { pool in
       // Needs no key: what is known to others must stop even where the key is lost.
       let revocations = Revocations(pool: pool)
+      let site: Int64? = if case .site(let id) = scope { id } else { nil }
       let subject = scope.subject.isEmpty ? scope.kind : "\(scope.kind):\(scope.subject)"
-      let begun = try await revocations.begin(scope, reason: reason, also: [audit("vault.revoke", subject)])
+      let begun = try await revocations.begin(scope, reason: reason, also: [audit(.vaultRevoke, subject, site: site)])
       while try await revocations.revocation(begun.id).endedAt == nil {
         try await revocations.round(until: { Shutdown.current.isRequested })
         guard await Shutdown.current.sleep(for: pause) else { break }
@@ -132,7 +143,7 @@ enum VaultCommands {
   ) { invocation in
     let key = try invocation.id(invocation.operand(0), "KEY")
     try await withVault(invocation) {
-      try await $0.rotations.destroy(hostKey: key, also: [audit("vault.destroy", "key:\(key)")])
+      try await $0.rotations.destroy(hostKey: key, also: [audit(.vaultDestroy, "key:\(key)")])
     }
     invocation.show(["key": .int(key), "status": "destroyed"]) {
       invocation.terminal.print("Key \(key) is no longer needed; take it out of OAUTH_ENCRYPTION_KEY.")
@@ -157,11 +168,8 @@ enum VaultCommands {
       + "(\(revocation.reason)): \(revocation.connections) accounts; \(end)"
   }
 
-  private static func audit(_ action: String, _ subject: String, site: Int64? = nil) -> SQL {
-    """
-    INSERT INTO audit_logs (site_id, action, subject, details)
-    VALUES (\(site), \(action), \(subject), jsonb_build_object('by', 'the command line'))
-    """
+  private static func audit(_ action: AuditAction, _ subject: String, site: Int64? = nil) -> SQL {
+    AuditEntry.byCommandLine(action, subject, site: site).insertion
   }
 
   private static func number(_ invocation: Invocation, _ name: String) throws(CommandError) -> Int64? {

@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import FoundationEssentials
 import JSONDocument
@@ -56,7 +57,7 @@ enum WebhookCommands {
       takesHostEvents: invocation.flag("host-events")
     )
     let (row, secret) = try await withWebhooks(invocation) { webhooks in
-      try await webhooks.create(change, site: site, user: nil)
+      try await webhooks.create(change, site: site, user: nil, also: { [audit(.webhookCreate, $0, site: site)] })
     }
     var members = json(row).objectValue ?? [:]
     members["secret"] = secret.revealText().map { .string($0) } ?? .null
@@ -76,7 +77,7 @@ enum WebhookCommands {
     let id = try invocation.id(invocation.operand(0), "ID")
     let (message, attempts) = try await withWebhooks(invocation) { webhooks in
       let site = try await webhooks.site(of: id)
-      let number = try await webhooks.test(id, site: site)
+      let number = try await webhooks.test(id, site: site, also: [audit(.webhookTest, id, site: site)])
       let deadline = ContinuousClock.now + .seconds(30)
       while true {
         let story = try await webhooks.message(number, of: id, site: site)
@@ -125,13 +126,19 @@ enum WebhookCommands {
     }
     let count = try await withWebhooks(invocation) { webhooks in
       let site = try await webhooks.site(of: id)
+      let audit = audit(.webhookReplay, id, site: site)
       if let message {
-        try await webhooks.replay(message: message, of: id, site: site)
+        try await webhooks.replay(message: message, of: id, site: site, also: [audit])
         return 1
       }
       var total = 0
       while let since {
-        let (count, hasMore) = try await webhooks.replay(since: since, of: id, site: site)
+        let (count, hasMore) = try await webhooks.replay(
+          since: since,
+          of: id,
+          site: site,
+          also: total == 0 ? [audit] : []
+        )
         total += count
         if !hasMore { break }
       }
@@ -141,6 +148,10 @@ enum WebhookCommands {
       invocation.terminal.print("\(count) messages go out again.")
     }
     return .success
+  }
+
+  private static func audit(_ action: AuditAction, _ id: Int64, site: Int64) -> SQL {
+    AuditEntry.byCommandLine(action, "webhook:\(id)", site: site).insertion
   }
 
   private static func withWebhooks<Value>(

@@ -54,7 +54,7 @@ import Testing
       for body in [
         { try await fixture.control.cancel(id, site: other, user: nil) },
         { try await fixture.control.retry(id, site: other, user: nil) },
-        { try await fixture.control.sendNow(id, site: other) },
+        { try await fixture.control.sendNow(id, site: other, user: nil) },
         { try await fixture.control.answer(.notPublished, for: id, site: other, user: fixture.user) },
       ] as [() async throws -> Void] {
         let error = await #expect(throws: PublishingError.self) { try await body() }
@@ -67,11 +67,13 @@ import Testing
   @Test func sendNowTakesWhatWaits() async throws {
     try await PublishingFixture.run(Self.publish) { fixture in
       let id = try await fixture.dispatch(scheduledFor: Date().addingTimeInterval(3600))
-      try await fixture.control.sendNow(id, site: fixture.site)
+      try await fixture.control.sendNow(id, site: fixture.site, user: fixture.user)
       #expect(try await fixture.delivery(id).scheduledFor < Date().addingTimeInterval(5))
       try await fixture.drive()
       #expect(try await fixture.delivery(id).state == .sent)
-      await expectConflict("already_ended") { try await fixture.control.sendNow(id, site: fixture.site) }
+      await expectConflict("already_ended") {
+        try await fixture.control.sendNow(id, site: fixture.site, user: fixture.user)
+      }
     }
   }
 

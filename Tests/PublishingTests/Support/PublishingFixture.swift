@@ -1,3 +1,4 @@
+import Audit
 import Cryptography
 import Egress
 import FoundationEssentials
@@ -343,6 +344,11 @@ struct PublishingFixture: Sendable {
     try await pool.query(
       "SELECT kind FROM outbox WHERE subject_id = \(id) AND kind LIKE 'delivery.%' ORDER BY id"
     ).map { try $0.get(0) }
+  }
+
+  /// The row of something that a person does to the connection.
+  func audit(_ action: AuditAction) -> SQL {
+    AuditEntry(action, "connection:\(connection)", site: site, user: user).insertion
   }
 
   func count(_ sql: SQL) async throws -> Int { try await pool.query(sql)[0].get(0) }

@@ -8,7 +8,7 @@ import struct
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TOKENS, CLIENT_SECRET, CODE_VERIFIER, PROVIDER_KEY, DATA_KEY = 1, 2, 3, 4, 5
-SPOOL_RECORD, CAPTURED_URL, CAPTURED_SECRET, WEBHOOK_SECRET = 6, 7, 8, 9
+SPOOL_RECORD, CAPTURED_URL, CAPTURED_SECRET, WEBHOOK_SECRET, AUDIT_KEY = 6, 7, 8, 9, 10
 
 
 def place(site, platform, connection, field, generation):

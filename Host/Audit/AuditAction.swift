@@ -1,0 +1,93 @@
+/// Everything that the audit trail tells of. `docs/guides/audit.md` says what each one means.
+package enum AuditAction: String, Sendable, CaseIterable {
+  // MARK: Sites and people
+
+  case siteCreate = "site.create"
+  case siteUpdate = "site.update"
+  case sitePause = "site.pause"
+  case siteResume = "site.resume"
+  case memberInvite = "member.invite"
+  case memberAccept = "member.accept"
+  case memberRole = "member.role"
+  case memberRemove = "member.remove"
+  case userCreate = "user.create"
+  case userEnable = "user.enable"
+  case userDisable = "user.disable"
+  case userPassword = "user.password"
+  case userLink = "user.link"
+  case userLinkUsed = "user.link-used"
+  case sessionStart = "session.start"
+  case sessionEnd = "session.end"
+  case tokenCreate = "token.create"
+  case tokenRevoke = "token.revoke"
+  case issuerCreate = "issuer.create"
+  case issuerRemove = "issuer.remove"
+
+  // MARK: Content
+
+  case postCreate = "post.create"
+  case postUpdate = "post.update"
+  case postDelete = "post.delete"
+  case postUpdateDeliveries = "post.updateDeliveries"
+  case mediaCreate = "media.create"
+  case mediaDelete = "media.delete"
+
+  // MARK: Accounts
+
+  case connectionCreate = "connection.create"
+  case connectionUpdate = "connection.update"
+  case connectionTest = "connection.test"
+  case connectionDelete = "connection.delete"
+  case connectionPause = "connection.pause"
+  case connectionResume = "connection.resume"
+  case connectionDivert = "connection.divert"
+  case connectionRevoke = "connection.revoke"
+  case connectionSignInStart = "connection.sign-in-start"
+  case connectionSignIn = "connection.sign-in"
+  case platformAppCreate = "platform-app.create"
+  case platformAppUpdate = "platform-app.update"
+  case platformAppRemove = "platform-app.remove"
+  case credentialUse = "credential.use"
+  case targetCreate = "target.create"
+  case targetUpdate = "target.update"
+  case targetDelete = "target.delete"
+  case limitsChange = "limits.change"
+
+  // MARK: Publishing
+
+  case distributionCreate = "distribution.create"
+  case distributionPause = "distribution.pause"
+  case distributionResume = "distribution.resume"
+  case distributionCancel = "distribution.cancel"
+  case distributionRetry = "distribution.retry"
+  case deliverySendNow = "delivery.sendNow"
+  case deliveryCancel = "delivery.cancel"
+  case deliveryRetry = "delivery.retry"
+  case deliveryAnswer = "delivery.answer"
+  case deliveryByHand = "delivery.byHand"
+  case deliveryDivert = "delivery.divert"
+  case deliveryRemove = "delivery.remove"
+  case queueClean = "queue.clean"
+  case webhookCreate = "webhook.create"
+  case webhookUpdate = "webhook.update"
+  case webhookDelete = "webhook.delete"
+  case webhookRotate = "webhook.rotate"
+  case webhookTest = "webhook.test"
+  case webhookReplay = "webhook.replay"
+
+  // MARK: The host
+
+  case pluginOffer = "plugin.offer"
+  case pluginInstall = "plugin.install"
+  case pluginRefuse = "plugin.refuse"
+  case pluginRollback = "plugin.rollback"
+  case pluginRemove = "plugin.remove"
+  case vaultRotate = "vault.rotate"
+  case vaultRotated = "vault.rotated"
+  case vaultRevoke = "vault.revoke"
+  case vaultDestroy = "vault.destroy"
+  case holdAdopted = "hold.adopted"
+  case holdReleased = "hold.released"
+  case auditExport = "audit.export"
+  case auditPrune = "audit.prune"
+}

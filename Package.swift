@@ -136,7 +136,10 @@ let package = Package(
     module(
       "PluginStore",
       in: "Host",
-      ["Cryptography", "JSONDocument", "JSONText", "PluginManifest", "PluginProtocol", "Postgres", "Processes"]
+      [
+        "Audit", "Cryptography", "JSONDocument", "JSONText", "PluginManifest", "PluginProtocol", "Postgres",
+        "Processes",
+      ]
     ),
     tests("PluginManifestTests", ["FuzzSupport", "JSONDocument", "PluginManifest"]),
     tests(

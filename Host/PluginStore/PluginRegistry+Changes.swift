@@ -1,3 +1,4 @@
+internal import Audit
 internal import Glibc
 internal import JSONDocument
 internal import PluginManifest
@@ -56,7 +57,13 @@ extension PluginRegistry {
       try await Self.check(manifest, pins, origin, tx)
       try await Self.store(manifest, file, origin, tx)
       try await InstallStep.bundleStored.reached()
-      return try await Self.decide(manifest, number, pins, origin, tx)
+      let result = try await Self.decide(manifest, number, pins, origin, tx)
+      switch result {
+      case .unchanged: break
+      case .installed: try await record(.pluginInstall, manifest.manifest.id, tx)
+      case .waiting: try await record(.pluginOffer, manifest.manifest.id, tx)
+      }
+      return result
     }
     if case .installed = result { try await InstallStep.generationCurrent.reached() }
     return result
@@ -78,6 +85,7 @@ extension PluginRegistry {
       guard digest == nil || digest == bundle.digest else {
         throw StoreError(.conflict, "Another version of \(plugin) waits now: \(bundle.version), \(bundle.digest)")
       }
+      try await record(.pluginInstall, plugin, tx)
       return try await Self.makeCurrent(bundle.manifest, number, pins, actor: actor, approves: true, tx)
     }
   }
@@ -93,6 +101,7 @@ extension PluginRegistry {
         throw StoreError(.notFound, "No version of \(plugin) waits for approval; see `rostrum plugin list`")
       }
       try await tx.execute("UPDATE plugins SET waiting = NULL WHERE id = \(plugin)")
+      try await record(.pluginRefuse, plugin, tx)
       try await tx.execute(
         Self.event(
           "refused",
@@ -146,6 +155,7 @@ extension PluginRegistry {
       try await tx.execute(
         Self.event("rolledBack", plugin: plugin, version: "\(target.version)", message: message, by: actor)
       )
+      try await record(.pluginRollback, plugin, tx)
       return (target, generation)
     }
   }
@@ -153,6 +163,8 @@ extension PluginRegistry {
   /// Takes a plugin out of the current set. Its versions stay until they are collected.
   package func remove(_ plugin: String, by actor: String) async throws -> Int64 {
     try await pool.transaction { tx in
+      // Taken back where there is nothing to remove.
+      try await record(.pluginRemove, plugin, tx)
       let number = try await Self.lock(tx)
       let pins = try await Self.pins(number, tx)
       guard let current = pins[plugin] else {
@@ -175,6 +187,10 @@ extension PluginRegistry {
   }
 
   // MARK: Parts of a change
+
+  private func record(_ action: AuditAction, _ plugin: String, _ tx: Transaction) async throws {
+    try await tx.execute(audit(action, "plugin:\(plugin)").insertion)
+  }
 
   /// What runs of one plugin.
   private struct Pin {

@@ -1,3 +1,4 @@
+package import Audit
 internal import FoundationEssentials
 internal import JSONDocument
 internal import PluginManifest
@@ -14,9 +15,16 @@ package struct PluginRegistry: Sendable {
   static let partBytes = 1 << 20
 
   package let pool: Pool
+  /// The row of the audit trail for a change of a plugin; by default the host itself makes the changes.
+  let audit: @Sendable (AuditAction, _ subject: String) -> AuditEntry
 
-  package init(pool: Pool) {
+  /// - Parameter audit: Makes the row of a change; it is stored with the change.
+  package init(
+    pool: Pool,
+    audit: @escaping @Sendable (AuditAction, _ subject: String) -> AuditEntry = { AuditEntry($0, $1, site: nil) }
+  ) {
     self.pool = pool
+    self.audit = audit
   }
 
   // MARK: Reading

@@ -129,6 +129,36 @@ import Testing
     }
   }
 
+  /// One notice for the key of the hosts, one for those of all sites, and none of them twice.
+  @Test func oldKeysAreTold() async throws {
+    try await TestDatabase.current.withPool { pool in
+      let store = NoticeStore(pool: pool, sendsMail: false)
+      func open() async throws -> [String] {
+        try await store.look(.oldKeys(afterDays: 90))
+        return try await pool.query("SELECT cause FROM notices WHERE closed_at IS NULL ORDER BY cause").map {
+          try $0.get(0, as: String.self)
+        }
+      }
+      try await pool.batch([
+        "INSERT INTO sites (name) VALUES ('One'), ('Two')",
+        """
+        INSERT INTO vault_keys (purpose, key_number, site_id, status, kcv, activated_at)
+        SELECT 'dek', id, id, 'primary', '', now() - interval '89 days' FROM sites
+        """,
+        """
+        INSERT INTO vault_keys (purpose, key_number, status, kcv, activated_at)
+        VALUES ('kek', 1, 'primary', '', now() - interval '91 days'), ('audit', 9, 'primary', '', now() - interval '1 year')
+        """,
+      ])
+      #expect(try await open() == ["vault:key:host"])
+      try await pool.execute("UPDATE vault_keys SET activated_at = now() - interval '91 days' WHERE purpose = 'dek'")
+      #expect(try await open() == ["vault:key:host", "vault:key:sites"])
+      #expect(try await open().count == 2)
+      try await pool.execute("UPDATE vault_keys SET activated_at = now() WHERE purpose = 'kek'")
+      #expect(try await open() == ["vault:key:sites"])
+    }
+  }
+
   @Test func connectionsAndQuotasAreLookedAt() async throws {
     try await NoticeFixture.run { fixture in
       func connection(_ name: String, status: String = "active", expires: String? = nil) async throws -> Int64 {

@@ -1,4 +1,3 @@
-import Audit
 import HTTPServer
 import Identity
 import JSONDocument
@@ -170,7 +169,7 @@ enum PluginBundleRoutes {
     let origin = PluginRegistry.Origin(source: source, actor: try actor(context), approves: approves)
     let result = try await registry(context).install(file.path, origin)
     withExtendedLifetime(file) {}
-    return try await answer(result, context)
+    return answer(result)
   }
 
   private static func approve(_ context: APIContext) async throws -> HTTPResponse {
@@ -179,13 +178,12 @@ enum PluginBundleRoutes {
       digest: context.string("digest"),
       by: try actor(context)
     )
-    return try await answer(result, context)
+    return answer(result)
   }
 
   private static func refuse(_ context: APIContext) async throws -> HTTPResponse {
     let id = try name(context)
     try await registry(context).refuse(id, by: try actor(context))
-    try await audit(.pluginRefuse, id, context)
     return Envelope.ok(["refused": true])
   }
 
@@ -198,14 +196,12 @@ enum PluginBundleRoutes {
       by: try actor(context)
     )
     guard let back else { throw StoreError(.conflict, "\(id) was changed by somebody else at this moment") }
-    try await audit(.pluginRollback, id, context)
     return Envelope.ok(["plugin": json(back.bundle), "generation": .int(back.generation)])
   }
 
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
     let id = try name(context)
     _ = try await registry(context).remove(id, by: try actor(context))
-    try await audit(.pluginRemove, id, context)
     return Envelope.ok(["removed": true])
   }
 
@@ -247,7 +243,9 @@ enum PluginBundleRoutes {
 
   // MARK: Parts
 
-  private static func registry(_ context: APIContext) -> PluginRegistry { PluginRegistry(pool: context.services.pool) }
+  private static func registry(_ context: APIContext) -> PluginRegistry {
+    PluginRegistry(pool: context.services.pool) { context.entry($0, $1, site: nil) }
+  }
 
   private static func intake(_ context: APIContext) throws -> BundleIntake {
     guard let intake = context.services.bundles else {
@@ -270,22 +268,17 @@ enum PluginBundleRoutes {
     return "\(caller.name.prefix(100)) (user \(caller.userID))"
   }
 
-  private static func answer(_ result: InstallOutcome, _ context: APIContext) async throws -> HTTPResponse {
+  private static func answer(_ result: InstallOutcome) -> HTTPResponse {
     let (word, row, previous, approval): (String, StoredBundle, SemanticVersion?, Approval?) =
       switch result {
       case .installed(let bundle, let previous, _): ("installed", bundle, previous, nil)
       case .unchanged(let bundle): ("unchanged", bundle, nil, nil)
       case .waiting(let bundle, let approval): ("waiting", bundle, nil, approval)
       }
-    if word != "unchanged" { try await audit(word == "installed" ? .pluginInstall : .pluginOffer, row.id, context) }
     return Envelope.ok([
       "outcome": .string(word), "plugin": json(row), "previous": .text(previous.map { "\($0)" }),
       "asks": .strings((approval?.grants ?? []).map(\.words)), "formerPublisher": .text(approval?.formerPublisher),
     ])
-  }
-
-  private static func audit(_ action: AuditAction, _ plugin: String, _ context: APIContext) async throws {
-    try await context.services.pool.execute(context.audit(action, "plugin:\(plugin)", site: nil))
   }
 
   private static func json(_ row: StoredBundle) -> JSONValue {

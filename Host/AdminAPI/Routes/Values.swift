@@ -37,6 +37,17 @@ extension APIContext {
     user: Int64? = nil,
     details: SQL? = nil
   ) -> SQL {
+    entry(action, subject, site: site, user: user, details: details).insertion
+  }
+
+  /// The same before it is a statement.
+  func entry(
+    _ action: AuditAction,
+    _ subject: String,
+    site: Int64?,
+    user: Int64? = nil,
+    details: SQL? = nil
+  ) -> AuditEntry {
     AuditEntry(
       action,
       subject,
@@ -45,6 +56,6 @@ extension APIContext {
       details: details,
       address: request.remoteAddress,
       userAgent: request.headers["user-agent"]
-    ).insertion
+    )
   }
 }

@@ -1,3 +1,4 @@
+import Audit
 import FoundationEssentials
 import JSONDocument
 import Jail
@@ -85,7 +86,9 @@ enum PluginCommands {
     _ invocation: Invocation,
     _ body: (PluginRegistry) async throws -> ExitCode
   ) async throws -> ExitCode {
-    try await invocation.withPool { pool in try await body(PluginRegistry(pool: pool)) }
+    try await invocation.withPool { pool in
+      try await body(PluginRegistry(pool: pool) { AuditEntry.byCommandLine($0, $1) })
+    }
   }
 
   /// What holds plugins back on this machine, found out as a host does it.

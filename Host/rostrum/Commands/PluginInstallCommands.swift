@@ -1,9 +1,7 @@
-import Audit
 import Glibc
 import JSONDocument
 import PluginManifest
 import PluginStore
-import Postgres
 import Server
 
 /// `rostrum plugin …`: what changes the installed set.
@@ -58,7 +56,6 @@ enum PluginInstallCommands {
         digest: invocation.option("digest"),
         by: actor(invocation)
       )
-      try await audit(outcome, registry)
       return show(outcome, invocation)
     }
   }
@@ -71,7 +68,6 @@ enum PluginInstallCommands {
     try await PluginCommands.withRegistry(invocation) { registry in
       let id = invocation.operand(0)
       try await registry.refuse(id, by: actor(invocation))
-      try await audit(.pluginRefuse, id, registry)
       invocation.show(["refused": .string(id)]) { invocation.terminal.print("The waiting version of \(id) is gone.") }
       return .success
     }
@@ -100,7 +96,6 @@ enum PluginInstallCommands {
         by: actor(invocation)
       )
       guard let back else { throw CommandError(.failure, "\(id) was changed by somebody else at this moment") }
-      try await audit(.pluginRollback, id, registry)
       invocation.show([
         "plugin": .string(id), "version": .string("\(back.bundle.version)"), "digest": .string(back.bundle.digest),
         "generation": .int(back.generation),
@@ -118,7 +113,6 @@ enum PluginInstallCommands {
       let name = invocation.operand(0)
       let id = try await registry.current().bundle(of: name)?.id ?? name
       let generation = try await registry.remove(id, by: actor(invocation))
-      try await audit(.pluginRemove, id, registry)
       invocation.show(["removed": .string(id), "generation": .int(generation)]) {
         invocation.terminal.print("\(id) is removed.")
       }
@@ -147,20 +141,7 @@ enum PluginInstallCommands {
       approves: invocation.flag("yes"),
       check: check
     )
-    try await audit(outcome, registry)
     return show(outcome, invocation)
-  }
-
-  private static func audit(_ outcome: InstallOutcome, _ registry: PluginRegistry) async throws {
-    switch outcome {
-    case .unchanged: break
-    case .installed(let bundle, _, _): try await audit(.pluginInstall, bundle.id, registry)
-    case .waiting(let bundle, _): try await audit(.pluginOffer, bundle.id, registry)
-    }
-  }
-
-  private static func audit(_ action: AuditAction, _ plugin: String, _ registry: PluginRegistry) async throws {
-    try await registry.pool.execute(AuditEntry.byCommandLine(action, "plugin:\(plugin)").insertion)
   }
 
   private static func show(_ outcome: InstallOutcome, _ invocation: Invocation) -> ExitCode {

@@ -167,7 +167,8 @@ let package = Package(
       in: "Host",
       [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging", "MediaStore",
-        "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree", "Vault",
+        "OAuth", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree",
+        "Vault",
       ]
     ),
     module(
@@ -204,7 +205,7 @@ let package = Package(
     tests(
       "PublishingTests",
       [
-        "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging", "MediaStore",
+        "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging", "MediaStore", "OAuth",
         "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing", "ServiceTree",
         "TestSupport", "Vault",
       ]
@@ -282,7 +283,7 @@ let package = Package(
       name: "rostrum-bench",
       dependencies: [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "Jail", "JobQueue", "Logging", "Migrations",
-        "PluginHost", "PluginManifest",
+        "OAuth", "PluginHost", "PluginManifest",
         "Postgres", "Processes", "Publishing", "ServiceTree", "Vault",
       ],
       path: "Tests/Benchmarks",

@@ -38,6 +38,7 @@ struct HostAssembly: Sendable {
   private let marks: MarkKeeper
   private let events: EventHub
   private let housekeeping: Housekeeping
+  private let tokenKeeper: TokenKeeper
   private let readers: [OutboxReader]
   private let keeper: VaultKeeper
   private let services: APIServices
@@ -90,12 +91,20 @@ struct HostAssembly: Sendable {
     let clock = NodeClock()
     let permit = SendPermit.unexamined
     let files = try MediaFiles(root: configuration.media)
+    let platformSettings = configuration.platformSettings
+    let apps = PlatformApps(pool: pool, vault: vault) { name throws(PlatformAppError) in
+      try await platformSettings.value(of: name)
+    }
+    let endpoint = TokenEndpoint(client: client, policy: configuration.addressPolicy)
     let publishing = PublishingAssembly(
       PublishingAssembly.Parts(
         pool: pool,
         vault: vault,
         plugins: plugins,
         egress: Egress(client: client, policy: configuration.addressPolicy),
+        tokens: endpoint,
+        apps: apps,
+        tokenFolder: configuration.tokenFolder,
         effects: effects,
         files: files,
         limits: configuration.accountLimits,
@@ -112,7 +121,12 @@ struct HostAssembly: Sendable {
     var settings = QueueSettings(home: configuration.home)
     settings.slots = configuration.slots
     let notices = NoticeStore(pool: pool, sendsMail: configuration.mail != nil)
-    let periodic = Housekeeping.periodicJobs(pool, notices: notices, retentionDays: configuration.retentionDays)
+    let periodic = Housekeeping.periodicJobs(
+      pool,
+      notices: notices,
+      renewer: publishing.renewer,
+      retentionDays: configuration.retentionDays
+    )
     let webhooks = WebhookSender(
       pool: pool,
       vault: vault,
@@ -163,10 +177,6 @@ struct HostAssembly: Sendable {
       ),
     ]
     address = OwnAddress(configuration.ownAddress)
-    let platformSettings = configuration.platformSettings
-    let apps = PlatformApps(pool: pool, vault: vault) { name throws(PlatformAppError) in
-      try await platformSettings.value(of: name)
-    }
     try await Self.check(configuration, plugins: plugins, apps: apps, logger: logger)
     let signIns = PlatformSignIns(
       pool: pool,
@@ -174,7 +184,7 @@ struct HostAssembly: Sendable {
       plugins: plugins,
       connections: publishing.connections,
       apps: apps,
-      endpoint: TokenEndpoint(client: client, policy: configuration.addressPolicy),
+      endpoint: endpoint,
       policy: configuration.addressPolicy,
       address: address,
       logger: logger
@@ -187,6 +197,7 @@ struct HostAssembly: Sendable {
       idle: .seconds(configuration.sessionIdleMinutes * 60),
       lifetime: .seconds(configuration.sessionHours * 3_600)
     )
+    tokenKeeper = TokenKeeper(publishing: publishing, logger: logger)
     housekeeping = Housekeeping(
       pool: pool,
       publishing: publishing,
@@ -241,8 +252,11 @@ struct HostAssembly: Sendable {
   func run(ready: @escaping @Sendable (RunningHost) async -> Void) async throws {
     await marks.round()
     await housekeeping.drainSpool()
+    await tokenKeeper.replay()
     let group = ServiceGroup(
-      services: [housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [events, httpService(ready)],
+      services: [housekeeping, tokenKeeper, plugins, catalogue, marks, keeper, queue] + readers + [
+        events, httpService(ready),
+      ],
       shutdownDeadline: Host.shutdownDeadline,
       logger: logger
     )

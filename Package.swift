@@ -173,7 +173,8 @@ let package = Package(
       in: "Host",
       [
         "Audit", "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres", "ServiceTree",
+        "MediaStore", "OAuth", "PluginHost", "PluginManifest", "PluginProtocol", "PluginTransport", "Postgres",
+        "ServiceTree",
         "Vault",
       ]
     ),
@@ -216,7 +217,7 @@ let package = Package(
       "PublishingTests",
       [
         "Audit", "Cryptography", "Egress", "HTTPClient", "HTTPServer", "JSONText", "JobQueue", "Logging",
-        "MediaStore", "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing",
+        "MediaStore", "OAuth", "PluginHost", "PluginManifest", "PluginProtocol", "Postgres", "Processes", "Publishing",
         "ServiceTree", "TestSupport", "Vault",
       ]
     ),
@@ -293,7 +294,7 @@ let package = Package(
       name: "rostrum-bench",
       dependencies: [
         "Cryptography", "Egress", "HTTPClient", "JSONDocument", "JSONText", "Jail", "JobQueue", "Logging", "Migrations",
-        "PluginHost", "PluginManifest",
+        "OAuth", "PluginHost", "PluginManifest",
         "Postgres", "Processes", "Publishing", "ServiceTree", "Vault",
       ],
       path: "Tests/Benchmarks",

@@ -42,6 +42,8 @@ package enum AuditAction: String, Sendable, CaseIterable {
   case connectionResume = "connection.resume"
   case connectionDivert = "connection.divert"
   case connectionRevoke = "connection.revoke"
+  case connectionRevokeAtPlatform = "connection.revokeAtPlatform"
+  case connectionRenew = "connection.renew"
   case connectionSignInStart = "connection.sign-in-start"
   case connectionSignIn = "connection.sign-in"
   case platformAppCreate = "platform-app.create"

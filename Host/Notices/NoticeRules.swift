@@ -127,6 +127,7 @@ package enum NoticeRules {
     [
       .clear(facts.key("connection:\(facts.subject):expired")),
       .clear(facts.key("connection:\(facts.subject):expiring")),
+      .clear(facts.key("connection:\(facts.subject):renewal")),
     ]
   }
 

@@ -19,7 +19,7 @@ package struct NoticeState: Sendable {
   }
 
   /// What one host of all looks at. To add a rule, add a look.
-  package static let shared = [expired, expiring, quota, breaker, hold, audit]
+  package static let shared = [expired, expiring, application, renewal, quota, breaker, hold, audit]
 
   /// Platforms and accounts to which nothing has been sent for long.
   private static let breaker = NoticeState(kind: "breaker.stuck") { tx in
@@ -67,13 +67,13 @@ package struct NoticeState: Sendable {
     ).map { row in NoticeRules.expired(try row.get("id"), site: try row.get("site_id")) }
   }
 
-  /// Credentials that end soon: within 7 days, and within the last fifth of their life, since short ones are renewed
-  /// all the time.
+  /// Credentials that end soon and that nobody but a person can renew: within 7 days, and within the last fifth of their
+  /// life.
   private static let expiring = NoticeState(kind: "connection.expiring") { tx in
     try await tx.query(
       """
       SELECT id, site_id, ceil(extract(epoch FROM expires_at - now()) / 86400)::int AS days FROM platform_connections
-      WHERE deleted_at IS NULL AND status = 'active' AND expires_at < now() + least(interval '7 days',
+      WHERE deleted_at IS NULL AND status = 'active' AND renew_at IS NULL AND expires_at < now() + least(interval '7 days',
         0.2 * (expires_at - coalesce(last_validated_at, created_at)))
       """
     ).map { row in
@@ -90,6 +90,57 @@ package struct NoticeState: Sendable {
       )
     }
   }
+
+  /// Applications that their platform refuses, one notice for all their accounts.
+  private static let application = NoticeState(kind: "application.refused") { tx in
+    try await tx.query(
+      """
+      SELECT site_id, platform, app_id, count(*)::int AS accounts, min(renewal_error) AS error FROM platform_connections
+      WHERE deleted_at IS NULL AND status = 'active' AND renewal_generation = generation
+        AND renewal_fault = 'application'
+      GROUP BY 1, 2, 3
+      """
+    ).map { row in
+      let (platform, app): (String, Int64?) = (try row.get("platform"), try row.get("app_id"))
+      let accounts: Int32 = try row.get("accounts")
+      return NoticeCause(
+        NoticeKey(site: try row.get("site_id"), cause: "application:\(platform):\(app ?? 0):refused"),
+        kind: "application.refused",
+        severity: .critical,
+        title: "\(platform) refuses the application that accounts were connected with",
+        message: "The tokens of \(accounts == 1 ? "an account" : "\(accounts) accounts") can not be renewed "
+          + "(\(try row.get("error", as: String?.self) ?? "no reason was given")). Whoever runs the application checks its "
+          + "id and secret. The accounts work until their tokens end, and need not be connected again.",
+        subject: "platform:\(platform)"
+      )
+    }
+  }
+
+  /// Accounts whose token could not be renewed again and again.
+  private static let renewal = NoticeState(kind: "connection.renewalFailing") { tx in
+    try await tx.query(
+      """
+      SELECT id, site_id, renewal_error FROM platform_connections
+      WHERE deleted_at IS NULL AND status = 'active' AND renewal_generation = generation
+        AND renewal_fault = 'passing' AND renewal_failures >= \(failuresBeforeNotice)
+      """
+    ).map { row in
+      let id: Int64 = try row.get("id")
+      return NoticeCause(
+        NoticeKey(site: try row.get("site_id"), cause: "connection:\(id):renewal"),
+        kind: "connection.renewalFailing",
+        severity: .warning,
+        title: "The token of {account} could not be renewed",
+        message:
+          "The newest reason: \(try row.get("renewal_error", as: String?.self) ?? "none was given"). It is tried "
+          + "again by itself; nobody has to do anything unless it lasts.",
+        subject: "connection:\(id)"
+      )
+    }
+  }
+
+  /// A renewal that works at the next try is no news.
+  private static let failuresBeforeNotice: Int32 = 4
 
   /// Four fifths of what a platform allows are used, as it reports itself.
   private static let quota = NoticeState(kind: "quota.low") { tx in

@@ -2,6 +2,7 @@ package import Egress
 package import JobQueue
 package import Logging
 package import MediaStore
+package import OAuth
 package import PluginHost
 package import Postgres
 package import Vault
@@ -14,6 +15,13 @@ package struct PublishingAssembly: Sendable {
     package var vault: Vault
     package var plugins: PluginHost
     package var egress: Egress
+    /// Where tokens are renewed and ended.
+    package var tokens: TokenEndpoint
+    /// What platforms know the host and its sites as.
+    package var apps: PlatformApps
+    /// Where renewed tokens wait while the database is away.
+    package var tokenFolder: String
+    package var renewals: RenewalSettings
     /// The group-commit writer of started rows and outcomes, on a connection of its own.
     package var effects: BatchWriter
     package var files: MediaFiles
@@ -36,6 +44,10 @@ package struct PublishingAssembly: Sendable {
       vault: Vault,
       plugins: PluginHost,
       egress: Egress,
+      tokens: TokenEndpoint,
+      apps: PlatformApps,
+      tokenFolder: String,
+      renewals: RenewalSettings = RenewalSettings(),
       effects: BatchWriter,
       files: MediaFiles,
       limits: AccountLimits,
@@ -52,6 +64,10 @@ package struct PublishingAssembly: Sendable {
       self.vault = vault
       self.plugins = plugins
       self.egress = egress
+      self.tokens = tokens
+      self.apps = apps
+      self.tokenFolder = tokenFolder
+      self.renewals = renewals
       self.effects = effects
       self.files = files
       self.limits = limits
@@ -75,6 +91,8 @@ package struct PublishingAssembly: Sendable {
     [DeliveryHandler.kind: handler, RemovalHandler.kind: removals]
   }
   package let connections: ConnectionService
+  package let renewer: TokenRenewer
+  package let revocations: PlatformRevocations
   package let limits: LimitRecorder
   package let lanes: LimitService
   package let breakers: BreakerBoard
@@ -90,6 +108,24 @@ package struct PublishingAssembly: Sendable {
     lanes = LimitService(pool: parts.pool, plugins: parts.plugins, limits: parts.limits)
     breakers = BreakerBoard(pool: parts.pool, settings: parts.breakers, logger: parts.logger)
     let accounts = AccountCache(pool: parts.pool, vault: parts.vault)
+    let plugins = parts.plugins
+    renewer = TokenRenewer(
+      accounts: accounts,
+      endpoint: parts.tokens,
+      apps: parts.apps,
+      spool: TokenSpool(folder: parts.tokenFolder),
+      settings: parts.renewals,
+      logger: parts.logger,
+      manifest: { plugins.manifest(for: $0) }
+    )
+    revocations = PlatformRevocations(
+      pool: parts.pool,
+      vault: parts.vault,
+      endpoint: parts.tokens,
+      apps: parts.apps,
+      logger: parts.logger,
+      manifest: { plugins.manifest(for: $0) }
+    )
     handler = DeliveryHandler(
       tools: DeliveryTools(
         plugins: parts.plugins,
@@ -98,6 +134,7 @@ package struct PublishingAssembly: Sendable {
         store: store,
         spool: spool,
         accounts: accounts,
+        renewer: renewer,
         files: parts.files,
         limits: limits,
         lanes: lanes,
@@ -115,10 +152,13 @@ package struct PublishingAssembly: Sendable {
       caller: AccountCaller(
         plugins: parts.plugins,
         egress: parts.egress,
-        revocations: accounts.revocations,
+        accounts: accounts,
+        renewer: renewer,
         logger: parts.logger
       ),
       cache: accounts,
+      renewer: renewer,
+      revocations: revocations,
       limits: lanes
     )
   }

@@ -38,6 +38,7 @@ struct HostAssembly: Sendable {
   private let marks: MarkKeeper
   private let events: EventHub
   private let housekeeping: Housekeeping
+  private let tokenKeeper: TokenKeeper
   private let readers: [OutboxReader]
   private let keeper: VaultKeeper
   private let auditor: AuditKeeper
@@ -91,12 +92,20 @@ struct HostAssembly: Sendable {
     let clock = NodeClock()
     let permit = SendPermit.unexamined
     let files = try MediaFiles(root: configuration.media)
+    let platformSettings = configuration.platformSettings
+    let apps = PlatformApps(pool: pool, vault: vault) { name throws(PlatformAppError) in
+      try await platformSettings.value(of: name)
+    }
+    let endpoint = TokenEndpoint(client: client, policy: configuration.addressPolicy)
     let publishing = PublishingAssembly(
       PublishingAssembly.Parts(
         pool: pool,
         vault: vault,
         plugins: plugins,
         egress: Egress(client: client, policy: configuration.addressPolicy),
+        tokens: endpoint,
+        apps: apps,
+        tokenFolder: configuration.tokenFolder,
         effects: effects,
         files: files,
         limits: configuration.accountLimits,
@@ -119,6 +128,7 @@ struct HostAssembly: Sendable {
     let periodic = Housekeeping.periodicJobs(
       pool,
       notices: notices,
+      renewer: publishing.renewer,
       audit: audit,
       retentionDays: configuration.retentionDays,
       auditRetentionDays: configuration.auditRetentionDays
@@ -173,10 +183,6 @@ struct HostAssembly: Sendable {
       ),
     ]
     address = OwnAddress(configuration.ownAddress)
-    let platformSettings = configuration.platformSettings
-    let apps = PlatformApps(pool: pool, vault: vault) { name throws(PlatformAppError) in
-      try await platformSettings.value(of: name)
-    }
     try await Self.check(configuration, plugins: plugins, apps: apps, logger: logger)
     let signIns = PlatformSignIns(
       pool: pool,
@@ -184,7 +190,7 @@ struct HostAssembly: Sendable {
       plugins: plugins,
       connections: publishing.connections,
       apps: apps,
-      endpoint: TokenEndpoint(client: client, policy: configuration.addressPolicy),
+      endpoint: endpoint,
       policy: configuration.addressPolicy,
       address: address,
       logger: logger
@@ -197,6 +203,7 @@ struct HostAssembly: Sendable {
       idle: .seconds(configuration.sessionIdleMinutes * 60),
       lifetime: .seconds(configuration.sessionHours * 3_600)
     )
+    tokenKeeper = TokenKeeper(publishing: publishing, logger: logger)
     housekeeping = Housekeeping(
       pool: pool,
       publishing: publishing,
@@ -252,8 +259,9 @@ struct HostAssembly: Sendable {
   func run(ready: @escaping @Sendable (RunningHost) async -> Void) async throws {
     await marks.round()
     await housekeeping.drainSpool()
+    await tokenKeeper.replay()
     let group = ServiceGroup(
-      services: [auditor, housekeeping, plugins, catalogue, marks, keeper, queue] + readers + [
+      services: [auditor, housekeeping, tokenKeeper, plugins, catalogue, marks, keeper, queue] + readers + [
         events, httpService(ready),
       ],
       shutdownDeadline: Host.shutdownDeadline,

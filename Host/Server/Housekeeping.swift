@@ -91,6 +91,7 @@ struct Housekeeping: Service {
   static func periodicJobs(
     _ pool: Pool,
     notices: NoticeStore,
+    renewer: TokenRenewer,
     audit: HostAudit,
     retentionDays: Int,
     auditRetentionDays: Int?
@@ -105,6 +106,7 @@ struct Housekeeping: Service {
       "host.outbox": { _ = try await OutboxRetention(pool: pool).clean() },
       "host.webhook-log": { _ = try await WebhookLog.clean(pool, olderThan: age) },
       "host.notices": { try await NoticeStore.clean(pool, olderThan: age) },
+      tokenRenewals: { try await renewer.round() },
       noticeLook: {
         let states = NoticeState.shared + [.oldKeys(afterDays: KeyRotations.longestUseDays)]
         for state in states { try await notices.look(state) }
@@ -124,10 +126,12 @@ struct Housekeeping: Service {
       }
     }
     let jobs = work.keys.sorted().map { name in
-      PeriodicJob(name, every: name == noticeLook ? .seconds(30) : .seconds(3600), kind: name)
+      PeriodicJob(name, every: [noticeLook, tokenRenewals].contains(name) ? .seconds(30) : .seconds(3600), kind: name)
     }
     return (jobs, handlers)
   }
 
+  /// Tokens are renewed long before they end, so that half a minute is nothing.
+  private static let tokenRenewals = "host.token-renewals"
   private static let noticeLook = "host.notice-states"
 }

@@ -157,12 +157,17 @@ struct APIFixture: Sendable {
       keyring: Keyring(Secret("1:\(Base64.encode([UInt8](repeating: 1, count: 32)))"))
     )
     let files = try MediaFiles(root: folder + "/media")
+    let apps = PlatformApps(pool: pool, vault: vault) { name in settings[name].map { Secret($0) } }
+    let endpoint = TokenEndpoint(client: httpClient, policy: policy)
     let assembly = PublishingAssembly(
       PublishingAssembly.Parts(
         pool: pool,
         vault: vault,
         plugins: plugins,
         egress: Egress(client: httpClient, policy: policy),
+        tokens: endpoint,
+        apps: apps,
+        tokenFolder: folder + "/tokens",
         effects: BatchWriter(pool.configuration, logger: logger),
         files: files,
         limits: AccountLimits(),
@@ -180,7 +185,6 @@ struct APIFixture: Sendable {
       hooks: DeliveryClosing.hooks,
       logger: logger
     )
-    let apps = PlatformApps(pool: pool, vault: vault) { name in settings[name].map { Secret($0) } }
     services = APIServices(
       pool: pool,
       queue: queue,
@@ -203,7 +207,7 @@ struct APIFixture: Sendable {
         plugins: plugins,
         connections: assembly.connections,
         apps: apps,
-        endpoint: TokenEndpoint(client: httpClient, policy: policy),
+        endpoint: endpoint,
         policy: policy,
         address: OwnAddress("https://rostrum.example"),
         logger: logger

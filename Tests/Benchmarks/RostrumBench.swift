@@ -28,6 +28,7 @@ enum RostrumBench {
     rostrum-bench gate --url URL --requests N
     rostrum-bench upload --url URL --bytes N
     rostrum-bench vault --database URL --reads N
+    rostrum-bench renew --database URL --server URL --home FOLDER --rotation R --tasks N --lease MILLISECONDS < orders
     rostrum-bench load --url URL --rate N --token TOKEN < bodies
     """
 
@@ -80,6 +81,15 @@ enum RostrumBench {
         "warm50": .double(report.warm50), "warm99": .double(report.warm99), "cold50": .double(report.cold50),
         "cold99": .double(report.cold99),
       ])
+    case "renew":
+      try await RenewalBench(
+        database: try Configuration(url: options.text("database")),
+        server: try options.text("server"),
+        folder: try options.text("home"),
+        rotation: try options.text("rotation"),
+        tasks: try options.number("tasks"),
+        leaseMilliseconds: try options.number("lease")
+      ).run()
     case "plugin":
       let bench = try PluginBench(manifest: try options.text("manifest"), executable: try options.text("executable"))
       let report = try await bench.run(calls: options.number("calls"), depth: options.number("depth"))

@@ -50,7 +50,10 @@ import Testing
 
   @Test func aConnectionThatWorksAgainClearsItsNotices() throws {
     #expect(raised(changes("connection.expired")).map(\.key.cause) == ["connection:7:expired"])
-    #expect(cleared(changes("connection.active")) == ["connection:7:expired", "connection:7:expiring"])
+    #expect(
+      cleared(changes("connection.active"))
+        == ["connection:7:expired", "connection:7:expiring", "connection:7:renewal"]
+    )
     #expect(cleared(changes("connection.revoked")).isSuperset(of: ["connection:7:failing", "connection:7:quota"]))
   }
 

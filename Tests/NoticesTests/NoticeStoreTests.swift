@@ -203,6 +203,42 @@ import Testing
     }
   }
 
+  @Test func renewalsThatFailAreToldOncePerCause() async throws {
+    try await NoticeFixture.run { fixture in
+      func connection(_ name: String, fault: String?, failures: Int32, generation: Int64 = 1) async throws {
+        try await fixture.pool.execute(
+          """
+          INSERT INTO platform_connections (site_id, platform, account_id, account_name, sealed_credentials, key_id,
+            lane_id, expires_at, renew_at, renewal_generation, renewal_fault, renewal_error, renewal_failures)
+          VALUES (\(fixture.site), 'probe', \(name), \(name), '', 1, 1, now() + interval '1 min', now(), \(generation),
+            \(fault), 'The platform answered 503', \(failures))
+          """
+        )
+      }
+      // Ends soon, and is renewed by itself.
+      try await connection("fine", fault: nil, failures: 0)
+      try await connection("short", fault: "passing", failures: 3)
+      try await connection("failing", fault: "passing", failures: 4)
+      // What failed for other credentials than the present ones.
+      try await connection("former", fault: "passing", failures: 9, generation: 0)
+      try await connection("one", fault: "application", failures: 1)
+      try await connection("two", fault: "application", failures: 1)
+      for _ in 0..<2 { for state in NoticeState.shared { try await fixture.store.look(state) } }
+      let open = try await fixture.inbox.list(fixture.ownerReach)
+      #expect(
+        Set(open.map { "\($0.kind) \($0.title)" }) == [
+          "connection.renewalFailing The token of failing (probe) could not be renewed",
+          "application.refused probe refuses the application that accounts were connected with",
+        ]
+      )
+      #expect(open.contains { $0.message.contains("2 accounts") })
+      #expect(open.allSatisfy { $0.count == 1 })
+      try await fixture.pool.execute("UPDATE platform_connections SET generation = generation + 1")
+      for state in NoticeState.shared { try await fixture.store.look(state) }
+      #expect(try await fixture.inbox.list(fixture.ownerReach).isEmpty)
+    }
+  }
+
   @Test func oldNoticesGo() async throws {
     try await NoticeFixture.run { fixture in
       try await fixture.event("connection.expired", 1)

@@ -28,6 +28,29 @@ enum ConnectionRoutes {
     .optional("generated", .map(.string(0...500), limit: 10), "Secrets that the host made; shown this one time"),
   ])
 
+  private static let health = Schema.object([
+    .required("id", .id), .required("status", .choice(statuses)),
+    .required("statusReason", .nullable(.string(0...4000))),
+    .required("isValid", .boolean, "In use, and not ended as far as that is known"),
+    .required("isRenewed", .boolean, "Whether the host renews the token by itself"),
+    .required("issuedAt", .nullable(.instant)), .required("expiresAt", .nullable(.instant)),
+    .required("renewAt", .nullable(.instant)), .required("lastRenewedAt", .nullable(.instant)),
+    .required("lastValidatedAt", .nullable(.instant)), .required("lastUsedAt", .nullable(.instant)),
+    .required("scopes", .nullable(.array(.string(1...500), 0...200))),
+    .required("appId", .nullable(.id), "The site's own application; none for the host's"),
+    .required(
+      "failure",
+      .nullable(
+        .object([
+          .required("fault", .nullable(.choice(RenewalFault.allCases.map(\.rawValue)))),
+          .required("message", .string(0...500)), .required("at", .nullable(.instant)),
+          .required("retryAt", .nullable(.instant)), .required("count", .integer(0...Int64(Int32.max))),
+        ])
+      ),
+      "Why the newest renewal failed"
+    ),
+  ])
+
   private static let credentials = Schema.map(.string(1...8192), limit: 10)
 
   static let endpoints: [Endpoint] = [
@@ -88,12 +111,41 @@ enum ConnectionRoutes {
       handler: test
     ),
     Endpoint(
-      method: .delete,
-      path: "\(base)/{id}",
-      summary: "Disconnect an account; its credentials are wiped, its history stays",
+      method: .put,
+      path: "\(base)/{id}/refresh",
+      summary: "Renew the token now; the host does it by itself in time",
       access: .site(.manageAccounts),
       query: [.siteID],
-      success: .json(200, .object([.required("deleted", .boolean)])),
+      success: .json(200, health),
+      refusals: [409, 422, 503],
+      handler: refresh
+    ),
+    Endpoint(
+      method: .get,
+      path: "\(base)/{id}/health",
+      summary: "How good the credentials are, and what is known of their renewal",
+      access: .site(.read),
+      query: [.siteID],
+      success: .json(200, health),
+      handler: readHealth
+    ),
+    Endpoint(
+      method: .delete,
+      path: "\(base)/{id}",
+      summary: "Disconnect an account; its credentials are ended at the platform and wiped, its history stays",
+      access: .site(.manageAccounts),
+      query: [.siteID],
+      success: .json(
+        200,
+        .object([
+          .required("deleted", .boolean),
+          .required(
+            "revocation",
+            .choice(RevocationOutcome.allCases.map(\.rawValue)),
+            "What the platform did so far; pending goes on by itself, unsupported is done by hand at the platform"
+          ),
+        ])
+      ),
       handler: remove
     ),
   ]
@@ -189,8 +241,39 @@ enum ConnectionRoutes {
   private static func remove(_ context: APIContext) async throws -> HTTPResponse {
     let (id, site) = (try context.id(), try context.site())
     let audit = context.audit(.connectionDelete, "connection:\(id)", site: site)
-    try await context.services.connections.disconnect(id, site: site, audit: audit)
-    return Envelope.ok(["deleted": true])
+    let outcome = try await context.services.connections.disconnect(id, site: site, audit: audit)
+    return Envelope.ok(["deleted": true, "revocation": .string(outcome.rawValue)])
+  }
+
+  private static func refresh(_ context: APIContext) async throws -> HTTPResponse {
+    try await context.services.connections.renew(try context.id(), site: try context.site())
+    return try await readHealth(context)
+  }
+
+  private static func readHealth(_ context: APIContext) async throws -> HTTPResponse {
+    let id = try context.id()
+    let health = try await context.services.pool.transaction(scope: .site(try context.site())) { tx in
+      try await store.health(id, in: tx)
+    }
+    return Envelope.ok(json(health))
+  }
+
+  private static func json(_ health: ConnectionHealth) -> JSONValue {
+    [
+      "id": .int(health.id), "status": .string(health.status), "statusReason": .text(health.statusReason),
+      "isValid": .bool(health.isValid), "isRenewed": .bool(health.isRenewed), "issuedAt": .instant(health.issuedAt),
+      "expiresAt": .instant(health.expiresAt), "renewAt": .instant(health.renewAt),
+      "lastRenewedAt": .instant(health.lastRenewedAt), "lastValidatedAt": .instant(health.lastValidatedAt),
+      "lastUsedAt": .instant(health.lastUsedAt),
+      "scopes": health.scopes.map { .array($0.map { .string($0) }) } ?? .null,
+      "appId": health.appID.map { .int($0) } ?? .null,
+      "failure": health.failure.map { failure in
+        [
+          "fault": .text(failure.fault), "message": .string(failure.message), "at": .instant(failure.at),
+          "retryAt": .instant(failure.retryAt), "count": .int(Int64(failure.count)),
+        ]
+      } ?? .null,
+    ]
   }
 
   private static func load(_ id: Int64, _ context: APIContext) async throws -> Connection {

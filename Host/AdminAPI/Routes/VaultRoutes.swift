@@ -23,7 +23,8 @@ enum VaultRoutes {
     .required("id", .id), .required("scope", .choice(Revocation.Scope.kinds)), .required("subject", .string(0...200)),
     .required("reason", .string(1...500)), .required("createdAt", .instant, "Out of use since then"),
     .required("endedAt", .nullable(.instant), "When all connections were marked and wiped"),
-    .required("connections", count), .required("revoked", count, "Revoked at the platform too"),
+    .required("connections", count), .required("asked", count, "The platform has not answered yet"),
+    .required("revoked", count, "Revoked at the platform too"),
     .required("unsupported", count, "The platform has no way; revoke them there by hand"), .required("failed", count),
   ])
 

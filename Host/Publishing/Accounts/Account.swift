@@ -1,4 +1,5 @@
 package import Cryptography
+package import FoundationEssentials
 package import JSONText
 
 /// A connected account as a delivery needs it: who it is, what it can do, and its opened credentials.
@@ -20,6 +21,24 @@ package struct Account: Sendable {
   package let secrets: [String: Secret]
   /// The number of the newest revocation when the secrets were entered: a newer one may mean them.
   package let credentialEpoch: Int64
+  /// How long the credentials are good; says nothing for those that are not stored yet.
+  package let validity: Validity
+
+  /// How long credentials are good.
+  package struct Validity: Sendable, Equatable {
+    /// The number of the credentials in their row; nil for those that are not stored.
+    package var generation: Int64?
+    /// When the access token ends; nil if that is not known.
+    package var expiresAt: Date?
+    /// When it is to be renewed; nil if it can not or need not be.
+    package var renewAt: Date?
+
+    package init(generation: Int64? = nil, expiresAt: Date? = nil, renewAt: Date? = nil) {
+      self.generation = generation
+      self.expiresAt = expiresAt
+      self.renewAt = renewAt
+    }
+  }
 
   package init(
     connectionID: Int64,
@@ -34,7 +53,8 @@ package struct Account: Sendable {
     origin: String? = nil,
     capabilities: RawJSON?,
     secrets: [String: Secret],
-    credentialEpoch: Int64 = 0
+    credentialEpoch: Int64 = 0,
+    validity: Validity = Validity()
   ) {
     self.connectionID = connectionID
     self.siteID = siteID
@@ -49,6 +69,7 @@ package struct Account: Sendable {
     self.capabilities = capabilities
     self.secrets = secrets
     self.credentialEpoch = credentialEpoch
+    self.validity = validity
   }
 
   /// The account as the wire's `account` object. Credentials are not part of it.

@@ -18,7 +18,7 @@ package final class AccountCache: Sendable {
 
   private static let capacity = 20_000
   private let entries = Mutex<[Int64: Entry]>([:])
-  private let pool: Pool
+  let pool: Pool
   let vault: Vault
   let revocations: RevocationBoard
 
@@ -48,7 +48,8 @@ package final class AccountCache: Sendable {
     let rows = try await pool.query(
       """
       SELECT site_id, platform, lane_id, account_id, account_name, account_handle, account_url, endpoint,
-        origin, capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at, credential_epoch
+        origin, capabilities::text AS capabilities, sealed_credentials, key_id, generation, updated_at, credential_epoch,
+        expires_at, renew_at
       FROM platform_connections WHERE id = \(connection) AND deleted_at IS NULL
       """
     )
@@ -84,7 +85,12 @@ package final class AccountCache: Sendable {
         connection: connection,
         generation: generation
       ),
-      epoch: draft.credentialEpoch
+      epoch: draft.credentialEpoch,
+      validity: Account.Validity(
+        generation: generation,
+        expiresAt: try row.get("expires_at"),
+        renewAt: try row.get("renew_at")
+      )
     )
     let entry = Entry(generation: generation, updatedAt: try row.get("updated_at"), account: account)
     entries.withLock { entries in

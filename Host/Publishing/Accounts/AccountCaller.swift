@@ -12,13 +12,15 @@ import PluginProtocol
 package struct AccountCaller: Sendable {
   private let plugins: PluginHost
   private let egress: Egress
-  private let revocations: RevocationBoard
+  private let accounts: AccountCache
+  private let renewer: TokenRenewer
   private let logger: Logger
 
-  package init(plugins: PluginHost, egress: Egress, revocations: RevocationBoard, logger: Logger) {
+  package init(plugins: PluginHost, egress: Egress, accounts: AccountCache, renewer: TokenRenewer, logger: Logger) {
     self.plugins = plugins
     self.egress = egress
-    self.revocations = revocations
+    self.accounts = accounts
+    self.renewer = renewer
     self.logger = logger
   }
 
@@ -29,7 +31,24 @@ package struct AccountCaller: Sendable {
   private static let patience: Duration = .seconds(30)
 
   /// Runs a call such as `account/identify` for an account that may not be stored yet.
+  ///
+  /// A stored token that the platform refuses is renewed, and the call made once more: nothing of it publishes.
   func call(_ method: String, manifest: PluginManifest, account: Account) async throws -> RawJSON {
+    do {
+      return try await attempt(method, manifest: manifest, account: account)
+    } catch let failure as PluginFailure {
+      let problem = PluginResult.problem(failure)
+      guard problem.asksForNewToken, await renewer.waitAfterRefusal(account) != nil else { throw Self.refusal(problem) }
+    }
+    do {
+      let renewed = try await accounts.load(account.connectionID)
+      return try await attempt(method, manifest: manifest, account: renewed)
+    } catch let failure as PluginFailure {
+      throw Self.refusal(PluginResult.problem(failure))
+    }
+  }
+
+  private func attempt(_ method: String, manifest: PluginManifest, account: Account) async throws -> RawJSON {
     let deadline = ContinuousClock.now + Self.patience
     let parameters = RawJSON.object { writer in writer.field("account", account.json()) }
     let scope = EgressScope(
@@ -40,46 +59,42 @@ package struct AccountCaller: Sendable {
       accountOrigin: account.origin,
       accountEndpoint: account.endpoint
     )
-    do {
-      let call = try await plugins.begin(
-        method,
-        plugin: manifest.id,
-        params: parameters,
-        attempt: 1,
-        deadline: Self.patience,
-        pinnedVersion: "\(manifest.version)"
-      )
-      let desk = EgressDesk(
-        egress: egress,
-        call: EgressDesk.Call(
-          method: method,
-          manifest: manifest,
-          scope: scope,
-          secrets: AccountSecrets(account: account, revocations: revocations),
-          journal: AccountCallJournal(),
-          deadline: deadline
-        ),
-        notify: { call.notify(EgressDesk.notification, params: $0) }
-      )
-      defer { desk.finish() }
-      while true {
-        switch await call.next() {
-        case .result(let result): return result
-        case .failed(let failure): throw failure
-        case .request(let request):
-          guard let answer = await desk.answer(request.method, request.params) else {
-            let message = "The host does not answer \(request.method) here"
-            call.refuse(request, error: ProtocolError(.capabilityDenied, message))
-            continue
-          }
-          switch answer.reply {
-          case .result(let result): call.answer(request, result: result)
-          case .error(let error): call.refuse(request, error: ProtocolError(error))
-          }
+    let call = try await plugins.begin(
+      method,
+      plugin: manifest.id,
+      params: parameters,
+      attempt: 1,
+      deadline: Self.patience,
+      pinnedVersion: "\(manifest.version)"
+    )
+    let desk = EgressDesk(
+      egress: egress,
+      call: EgressDesk.Call(
+        method: method,
+        manifest: manifest,
+        scope: scope,
+        secrets: AccountSecrets(account: account, revocations: accounts.revocations, renewer: renewer),
+        journal: AccountCallJournal(),
+        deadline: deadline
+      ),
+      notify: { call.notify(EgressDesk.notification, params: $0) }
+    )
+    defer { desk.finish() }
+    while true {
+      switch await call.next() {
+      case .result(let result): return result
+      case .failed(let failure): throw failure
+      case .request(let request):
+        guard let answer = await desk.answer(request.method, request.params) else {
+          let message = "The host does not answer \(request.method) here"
+          call.refuse(request, error: ProtocolError(.capabilityDenied, message))
+          continue
+        }
+        switch answer.reply {
+        case .result(let result): call.answer(request, result: result)
+        case .error(let error): call.refuse(request, error: ProtocolError(error))
         }
       }
-    } catch let failure as PluginFailure {
-      throw Self.refusal(PluginResult.problem(failure))
     }
   }
 

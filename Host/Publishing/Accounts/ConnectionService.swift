@@ -11,11 +11,13 @@ package import Vault
 
 /// Connects, checks and disconnects accounts.
 package struct ConnectionService: Sendable {
-  private let pool: Pool
+  let pool: Pool
   private let vault: Vault
   private let plugins: PluginHost
   private let caller: AccountCaller
-  private let cache: AccountCache
+  let cache: AccountCache
+  let renewer: TokenRenewer
+  let revocations: PlatformRevocations
   private let limits: LimitService
 
   package init(
@@ -24,6 +26,8 @@ package struct ConnectionService: Sendable {
     plugins: PluginHost,
     caller: AccountCaller,
     cache: AccountCache,
+    renewer: TokenRenewer,
+    revocations: PlatformRevocations,
     limits: LimitService
   ) {
     self.pool = pool
@@ -31,6 +35,8 @@ package struct ConnectionService: Sendable {
     self.plugins = plugins
     self.caller = caller
     self.cache = cache
+    self.renewer = renewer
+    self.revocations = revocations
     self.limits = limits
   }
 
@@ -237,27 +243,8 @@ package struct ConnectionService: Sendable {
     try AccountAddresses(fields, manifest: manifest, policy: caller.policy).origin
   }
 
-  /// Disconnects an account: its credentials are wiped, its history stays.
-  ///
-  /// - Parameter audit: The row of the change.
-  package func disconnect(_ id: Int64, site: Int64, audit: SQL) async throws {
-    let change: SQL = """
-      WITH c AS (
-        UPDATE platform_connections SET deleted_at = now(), updated_at = now(), status = 'revoked',
-          sealed_credentials = '', generation = generation + 1
-        WHERE id = \(id) AND site_id = \(site) AND deleted_at IS NULL RETURNING id, site_id, platform
-      )
-      \(fragment: Self.changed("revoked"))
-      """
-    try await pool.transaction(scope: .owner) { tx in
-      guard try await tx.execute(change) > 0 else { throw PublishingError.notFound("connection", id) }
-      try await tx.execute(audit)
-    }
-    cache.forget(id)
-  }
-
   /// The event of another status, over `c(id, site_id, platform)`.
-  private static func changed(_ status: String) -> SQL {
+  static func changed(_ status: String) -> SQL {
     """
     INSERT INTO outbox (site_id, kind, subject_id, data)
     SELECT site_id, \("connection." + status), id, jsonb_build_object('id', id, 'platform', platform) FROM c
@@ -431,7 +418,7 @@ package struct ConnectionService: Sendable {
 }
 
 extension Account {
-  func with(secrets: [String: Secret], epoch: Int64) -> Account {
+  func with(secrets: [String: Secret], epoch: Int64, validity: Validity = Validity()) -> Account {
     Account(
       connectionID: connectionID,
       siteID: siteID,
@@ -445,7 +432,8 @@ extension Account {
       origin: origin,
       capabilities: capabilities,
       secrets: secrets,
-      credentialEpoch: epoch
+      credentialEpoch: epoch,
+      validity: validity
     )
   }
 
@@ -463,7 +451,8 @@ extension Account {
       origin: origin,
       capabilities: capabilities,
       secrets: secrets,
-      credentialEpoch: credentialEpoch
+      credentialEpoch: credentialEpoch,
+      validity: validity
     )
   }
 }

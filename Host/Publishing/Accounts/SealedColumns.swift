@@ -4,7 +4,7 @@ package import Vault
 
 /// The columns of this module with sealed values.
 package enum SealedColumns {
-  package static let all = [credentials, captures]
+  package static let all = [credentials, captures, revocations]
 
   private static let credentials = SealedColumn(
     table: "platform_connections",
@@ -17,6 +17,23 @@ package enum SealedColumns {
         site: try row.get("site_id"),
         platform: try row.get("platform"),
         connection: try row.get("id"),
+        generation: try row.get("generation")
+      )
+    }
+  )
+
+  /// Credentials that their platform is to end, sealed as they stood with the connection.
+  private static let revocations = SealedColumn(
+    table: "token_revocations",
+    column: "sealed",
+    keyColumn: "key_id",
+    row: "t.id::text",
+    place: "t.connection_id, t.site_id, t.platform, t.generation",
+    context: { row in
+      Vault.credentials(
+        site: try row.get("site_id"),
+        platform: try row.get("platform"),
+        connection: try row.get("connection_id"),
         generation: try row.get("generation")
       )
     }

@@ -147,6 +147,13 @@ package struct DeliveryHandler: JobHandler {
     }
     switch move {
     case .end(let result):
+      if let problem = result.problem, problem.asksForNewToken, result.reauthorize, session.isPatient,
+        let wait = await tools.renewer.waitAfterRefusal(session.account)
+      {
+        // The platform refused the token, and there is a newer one or will be: nothing is lost but a little time.
+        tools.hint(task, "retrying", problem: problem)
+        return .snoozed(for: wait, with: note(problem))
+      }
       if result.reauthorize { try await tools.store.markExpired(task.connectionID, why: result.problem?.message) }
       return end(result, of: job, since: task, on: version, used: used)
     case .again(let delay, let counted, let problem):

@@ -100,7 +100,10 @@ struct DeliverySession: Sendable {
   }
 
   /// How long the delivery has been waiting to go out. A post may be planned for an instant in the past.
-  private var age: TimeInterval { Date().timeIntervalSince(max(task.scheduledFor, task.createdAt)) }
+  var age: TimeInterval { Date().timeIntervalSince(max(task.scheduledFor, task.createdAt)) }
+
+  /// Whether outages are still waited out.
+  var isPatient: Bool { age < EndPolicy(maximumAttempts: job.maximumAttempts).patience }
 
   private static let noOutcome = DeliveryProblem(
     kind: "outcomeUnknown",
@@ -114,7 +117,7 @@ struct DeliverySession: Sendable {
   /// Whether the open commits may simply be sent again: the platform knows our key, a day has not passed, and the
   /// version that sent them is there to do it.
   private var mayResend: Bool {
-    !isOtherVersion && age < EndPolicy(maximumAttempts: job.maximumAttempts).patience
+    !isOtherVersion && isPatient
       && journal.current.canResend(rules: manifest.rules.mapValues { EffectRule($0) }, at: Date())
   }
 
@@ -248,6 +251,7 @@ struct DeliverySession: Sendable {
         secrets: AccountSecrets(
           account: account,
           revocations: tools.accounts.revocations,
+          renewer: tools.renewer,
           databaseLost: { journal.loseDatabase() },
           used: { watch.useCredentials() }
         ),

@@ -16,6 +16,7 @@ struct DeliveryTools: Sendable {
   let store: JournalStore
   let spool: OutcomeSpool
   let accounts: AccountCache
+  let renewer: TokenRenewer
   let files: MediaFiles
   let limits: LimitRecorder
   let lanes: LimitService

@@ -1,3 +1,4 @@
+import Egress
 package import FoundationEssentials
 package import PluginProtocol
 
@@ -46,6 +47,9 @@ package struct DeliveryProblem: Sendable, Equatable {
   package var field: String?
   package var retryAfter: TimeInterval?
   package var upstreamStatus: Int?
+
+  /// Whether the platform refused the account's token, so that a newer one may do.
+  var asksForNewToken: Bool { kind == EgressError.Kind.authExpired.rawValue && retry == .reauth }
 
   package init(
     kind: String,

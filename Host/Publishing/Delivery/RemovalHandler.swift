@@ -69,6 +69,9 @@ package struct RemovalHandler: JobHandler {
       case .databaseLost: return .unknown(checkAfter: .seconds(1), error: "database")
       case .failed(let problem):
         // The platform's refusal of one post says nothing about the others.
+        if problem.asksForNewToken, session.isPatient, let wait = await tools.renewer.waitAfterRefusal(account) {
+          return .snoozed(for: wait)
+        }
         guard problem.retry == .never || problem.retry == .userFix else {
           return again(problem, of: job, tally, used: watch.usedCredentials)
         }

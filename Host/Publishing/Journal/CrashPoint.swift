@@ -24,6 +24,26 @@ enum CrashPoint: String {
   }
 }
 
+/// The moments of a renewal at which the end of the process leaves different things behind; of class `renewal`.
+enum RenewalCrashPoint: String {
+  /// The lease is taken; the row does not say yet that a request leaves.
+  case beforeJournal
+  /// The row says so; nothing was sent.
+  case beforeSend
+  /// The answer was read; nothing of it is stored.
+  case beforeStore
+  /// The answer is on this host's disk alone.
+  case afterSpool
+  /// The answer is stored, and still on the disk.
+  case afterStore
+
+  func pass() {
+    #if DEBUG
+    CrashPlan.current?.strike(rawValue, "renewal")
+    #endif
+  }
+}
+
 #if DEBUG
 /// What `CRASH_POINT_FOR_TESTS` asks for: `<class>.<moment>:<number>:<kill|stop>`, such as `commit.beforeSend:3:kill`.
 ///

@@ -104,7 +104,10 @@ final class DeliveryJournal: EffectJournal {
       if record.isLookup, (200..<300).contains(record.status) {
         state.lookupSentAt = max(state.lookupSentAt ?? record.sentAt, record.sentAt)
       }
-      if !state.onlyLooks, record.answer.count <= Self.keptReadLimit { state.reads[owner.scoped(record.step)] = record }
+      // A refused token is renewed; the refusal must not answer again.
+      if !state.onlyLooks, record.status != 401, record.answer.count <= Self.keptReadLimit {
+        state.reads[owner.scoped(record.step)] = record
+      }
       for capture in record.captures { state.captures[capture.handle] = capture }
     }
   }

@@ -27,8 +27,8 @@ package final class OutcomeSpool: Sendable {
     // The first newline ends a line that a power cut left half-written.
     let line = [Self.newline] + Self.encode(effect).bytes + [Self.newline]
     try await onDisk { [path] in
-      try Self.write(line, to: path, flags: O_APPEND)
-      try Self.syncFolder(of: path)
+      try DurableFile.write(line, to: path, flags: O_APPEND)
+      try DurableFile.syncFolder(of: path)
     }
   }
 
@@ -39,7 +39,7 @@ package final class OutcomeSpool: Sendable {
   ///
   /// - Throws: the first error of `store`.
   package func drain(_ store: (FinishEffect) async throws -> Void) async throws -> Int {
-    let taken = try await onDisk { [path] in try Self.read(path) }
+    let taken = try await onDisk { [path] in try DurableFile.read(path) }
     guard !taken.isEmpty else { return 0 }
     var count = 0
     var kept: [UInt8] = []
@@ -57,13 +57,10 @@ package final class OutcomeSpool: Sendable {
       }
     }
     try await onDisk { [path, kept] in
-      let current = try Self.read(path)
+      let current = try DurableFile.read(path)
       // Outcomes that came while draining stay for the next time; a file that another drain has rewritten stays whole.
       guard current.starts(with: taken) else { return }
-      let temporary = path + ".new"
-      try Self.write(kept + current.dropFirst(taken.count), to: temporary, flags: O_TRUNC)
-      guard unsafe rename(temporary, path) == 0 else { throw SpoolError(operation: "rename", code: errno) }
-      try Self.syncFolder(of: path)
+      try DurableFile.replace(path, with: kept + current.dropFirst(taken.count))
     }
     if let failure { throw failure }
     return count
@@ -76,54 +73,6 @@ package final class OutcomeSpool: Sendable {
   }
 
   private static let newline = UInt8(ascii: "\n")
-
-  private static func write(_ bytes: [UInt8], to path: String, flags: Int32) throws {
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0o600)
-    guard descriptor >= 0 else { throw SpoolError(operation: "open", code: errno) }
-    defer { close(descriptor) }
-    var offset = 0
-    while offset < bytes.count {
-      let written = unsafe bytes.withUnsafeBytes { buffer in
-        unsafe Glibc.write(descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset)
-      }
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw SpoolError(operation: "write", code: errno)
-      }
-      offset += written
-    }
-    guard fsync(descriptor) == 0 else { throw SpoolError(operation: "fsync", code: errno) }
-  }
-
-  /// The file's bytes; none when there is no file, which is the usual case.
-  private static func read(_ path: String) throws -> [UInt8] {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      if errno == ENOENT { return [] }
-      throw SpoolError(operation: "open", code: errno)
-    }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 65_536)
-    while true {
-      let got = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-      if got < 0 {
-        if errno == EINTR { continue }
-        throw SpoolError(operation: "read", code: errno)
-      }
-      if got == 0 { return bytes }
-      bytes += chunk.prefix(got)
-    }
-  }
-
-  /// Makes the file's name durable.
-  private static func syncFolder(of path: String) throws {
-    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    let descriptor = unsafe open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SpoolError(operation: "open the folder", code: errno) }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw SpoolError(operation: "fsync the folder", code: errno) }
-  }
 
   private static func encode(_ effect: FinishEffect) -> RawJSON {
     RawJSON.object { writer in
@@ -205,11 +154,4 @@ package final class OutcomeSpool: Sendable {
       )
     }
   }
-}
-
-package struct SpoolError: Error, CustomStringConvertible {
-  package let operation: String
-  package let code: Int32
-
-  package var description: String { "The spool of outcomes failed at \(operation) (error \(code))" }
 }

@@ -63,6 +63,8 @@ package struct Revocation: Sendable, Equatable {
   package let endedAt: Date?
   /// Connections that it met so far.
   package let connections: Int64
+  /// Those whose platform has not answered yet; a running host goes on asking.
+  package let asked: Int64
   /// Those whose platform revoked the credentials too.
   package let revoked: Int64
   /// Those whose platform has no way to revoke them; a person can do it there.
@@ -72,7 +74,8 @@ package struct Revocation: Sendable, Equatable {
 
   static let columns: SQL = """
     r.id, r.scope, r.subject, r.reason, r.created_at, r.ended_at,
-    count(i.connection_id) AS connections, count(*) FILTER (WHERE i.outcome = 'revoked') AS revoked,
+    count(i.connection_id) AS connections, count(*) FILTER (WHERE i.outcome = 'asked') AS asked,
+    count(*) FILTER (WHERE i.outcome = 'revoked') AS revoked,
     count(*) FILTER (WHERE i.outcome = 'unsupported') AS unsupported,
     count(*) FILTER (WHERE i.outcome = 'failed') AS failed
     """
@@ -88,6 +91,7 @@ package struct Revocation: Sendable, Equatable {
     createdAt = try row.get("created_at")
     endedAt = try row.get("ended_at")
     connections = try row.get("connections")
+    asked = try row.get("asked")
     revoked = try row.get("revoked")
     unsupported = try row.get("unsupported")
     failed = try row.get("failed")
@@ -98,7 +102,7 @@ package struct Revocation: Sendable, Equatable {
       "id": .int(id), "scope": .string(scope.kind), "subject": .string(scope.subject), "reason": .string(reason),
       "createdAt": .string(RFC3339.format(createdAt)),
       "endedAt": endedAt.map { .string(RFC3339.format($0)) } ?? .null, "connections": .int(connections),
-      "revoked": .int(revoked), "unsupported": .int(unsupported), "failed": .int(failed),
+      "asked": .int(asked), "revoked": .int(revoked), "unsupported": .int(unsupported), "failed": .int(failed),
     ]
   }
 }

@@ -4,8 +4,8 @@ package import Postgres
 /// Revokes credentials in an emergency: at once for all hosts, and then connection by connection.
 ///
 /// The row of the revocation is what stops publishing, see `RevocationBoard`. The rest can be killed anywhere and goes on
-/// from what the rows say: every connection is marked, its platform is asked where it has a way to revoke, and what was
-/// sealed is wiped. The way back is to connect the account again.
+/// from what the rows say: every connection is marked, and what was sealed is wiped, or moved to where the platform is asked
+/// to end it (`PlatformRevocations`). The way back is to connect the account again.
 package struct Revocations: Sendable {
   private let pool: Pool
   private static let batch = 200
@@ -43,7 +43,7 @@ package struct Revocations: Sendable {
   /// Works on everything that was revoked until nothing can be done right now.
   ///
   /// - Parameter shouldStop: Asked between the batches.
-  /// - Returns: How many revocations are not done yet.
+  /// - Returns: How many revocations are not done yet, without those that wait for platforms alone.
   @discardableResult
   package func round(until shouldStop: @Sendable () -> Bool = { false }) async throws -> Int {
     let open = try await pool.query("SELECT id FROM vault_revocations WHERE ended_at IS NULL ORDER BY id")
@@ -51,9 +51,9 @@ package struct Revocations: Sendable {
     for row in open {
       let id = try row.get(0, as: Int64.self)
       while !shouldStop() {
-        guard let goesOn = try await step(id) else { break }
-        if goesOn { continue }
-        left -= 1
+        let progress = try await step(id)
+        if progress == .goesOn { continue }
+        if progress != .busy { left -= 1 }
         break
       }
     }
@@ -83,36 +83,56 @@ package struct Revocations: Sendable {
     ).map { try Revocation($0) }
   }
 
-  /// What a change of a site's key does when others may know the old one: every account must get new credentials.
+  /// What a change of a site's key does when others may know the old one: every account must get new credentials. Those
+  /// that can be renewed are, as soon as possible; for the others a person enters new ones.
   package static func renewal(site: Int64) -> [SQL] {
     [
+      """
+      UPDATE platform_connections SET must_renew_since = now(), renew_at = now()
+      WHERE site_id = \(site) AND deleted_at IS NULL AND status = 'active' AND renew_at IS NOT NULL
+      """,
       """
       WITH c AS (
         UPDATE platform_connections SET status = 'expired', must_renew_since = now(), updated_at = now(),
           status_reason = 'The key that sealed the credentials may be known to others; connect the account again'
-        WHERE site_id = \(site) AND deleted_at IS NULL AND status <> 'revoked' RETURNING id, site_id, platform
+        WHERE site_id = \(site) AND deleted_at IS NULL AND status <> 'revoked'
+          AND NOT (status = 'active' AND renew_at IS NOT NULL)
+        RETURNING id, site_id, platform
       )
       INSERT INTO outbox (site_id, kind, subject_id, data)
       SELECT site_id, 'connection.expired', id, jsonb_build_object('id', id, 'platform', platform) FROM c
-      """
+      """,
     ]
   }
 
   // MARK: Steps
 
-  /// One transaction; false: it has ended; nil: another one is at it.
-  private func step(_ id: Int64) async throws -> Bool? {
+  private enum Progress {
+    case goesOn
+    /// Another process is at it.
+    case busy
+    /// Platforms are being asked.
+    case waits
+    case ended
+  }
+
+  /// One transaction.
+  private func step(_ id: Int64) async throws -> Progress {
     try await pool.transaction { tx in
       let rows = try await tx.query(
         "SELECT scope, subject FROM vault_revocations WHERE id = \(id) AND ended_at IS NULL FOR UPDATE SKIP LOCKED"
       )
       guard let row = rows.first,
         let scope = Revocation.Scope(kind: try row.get("scope"), subject: try row.get("subject"))
-      else { return nil }
-      if try await tx.execute(Self.marking(id, scope)) > 0 { return true }
-      if try await tx.execute(Self.wiping(id)) > 0 { return true }
+      else { return .busy }
+      if try await tx.execute(Self.marking(id, scope)) > 0 { return .goesOn }
+      if try await !tx.query(Self.wiping(id)).isEmpty { return .goesOn }
+      let asked = try await tx.query(
+        "SELECT FROM vault_revocation_items WHERE revocation_id = \(id) AND outcome = 'asked' LIMIT 1"
+      )
+      if !asked.isEmpty { return .waits }
       try await tx.execute("UPDATE vault_revocations SET ended_at = now() WHERE id = \(id)")
-      return false
+      return .ended
     }
   }
 
@@ -142,19 +162,26 @@ package struct Revocations: Sendable {
     """
   }
 
-  /// No platform has a way to revoke yet: the credentials that were entered by hand are revoked by hand. Credentials that
-  /// came later than the revocation stay.
+  /// Credentials that came later than the revocation stay. Those that people entered by hand they revoke by hand.
   private static func wiping(_ id: Int64) -> SQL {
     """
     WITH i AS (
       SELECT connection_id FROM vault_revocation_items WHERE revocation_id = \(id) AND outcome = 'pending'
       LIMIT \(Int64(batch))
-    ), c AS (
+    ), b AS (
+      SELECT c.id, c.site_id, c.platform, c.app_id, c.origin, c.generation, c.sealed_credentials, c.key_id,
+        c.token_issued_at
+      FROM platform_connections c JOIN i ON i.connection_id = c.id
+      WHERE c.status = 'revoked' AND c.credential_epoch < \(id) FOR UPDATE OF c
+    ), w AS (
       UPDATE platform_connections c SET sealed_credentials = '', generation = c.generation + 1, updated_at = now()
-      FROM i WHERE c.id = i.connection_id AND c.status = 'revoked' AND c.credential_epoch < \(id)
-    )
-    UPDATE vault_revocation_items v SET outcome = 'unsupported', ended_at = now()
-    FROM i WHERE v.revocation_id = \(id) AND v.connection_id = i.connection_id
+      FROM b WHERE c.id = b.id
+    ), \(fragment: PlatformRevocations.moving(revocation: id))
+    UPDATE vault_revocation_items v SET outcome = CASE WHEN moved.id IS NULL THEN 'unsupported' ELSE 'asked' END,
+      ended_at = CASE WHEN moved.id IS NULL THEN now() END
+    FROM i LEFT JOIN moved ON moved.connection_id = i.connection_id
+    WHERE v.revocation_id = \(id) AND v.connection_id = i.connection_id
+    RETURNING v.connection_id
     """
   }
 

@@ -118,4 +118,7 @@ package struct HostConfiguration: Sendable {
 
   /// Where outcomes wait that could not be stored.
   package var spoolFile: String { home + "/outcomes.spool" }
+
+  /// Renewed tokens that wait for the database, sealed.
+  package var tokenFolder: String { home + "/tokens.spool" }
 }

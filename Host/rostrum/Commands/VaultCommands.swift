@@ -121,14 +121,18 @@ enum VaultCommands {
       let site: Int64? = if case .site(let id) = scope { id } else { nil }
       let subject = scope.subject.isEmpty ? scope.kind : "\(scope.kind):\(scope.subject)"
       let begun = try await revocations.begin(scope, reason: reason, also: [audit(.vaultRevoke, subject, site: site)])
-      while try await revocations.revocation(begun.id).endedAt == nil {
-        try await revocations.round(until: { Shutdown.current.isRequested })
+      while try await revocations.round(until: { Shutdown.current.isRequested }) > 0 {
         guard await Shutdown.current.sleep(for: pause) else { break }
       }
       return try await revocations.revocation(begun.id)
     }
     invocation.show(revocation.json) {
       invocation.terminal.print(line(revocation))
+      if revocation.asked > 0 {
+        invocation.terminal.print(
+          "A running host asks the platforms of \(revocation.asked) accounts to end the credentials too."
+        )
+      }
       if revocation.unsupported > 0 {
         invocation.terminal.print("Revoke them at their platforms too, where the host has no way to do it.")
       }

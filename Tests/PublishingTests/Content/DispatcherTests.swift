@@ -135,11 +135,7 @@ import Testing
       try await expectRefusal("connection_named_twice", fixture, request)
       try await fixture.pool.execute("UPDATE platform_connections SET status = 'expired'")
       try await expectRefusal("connection_not_active", fixture, fixture.request(post: post))
-      try await fixture.assembly.connections.disconnect(
-        fixture.connection,
-        site: fixture.site,
-        audit: fixture.audit(.connectionDelete)
-      )
+      try await fixture.disconnect()
       try await expectRefusal("connection_not_found", fixture, fixture.request(post: post))
       try await fixture.pool.execute("UPDATE posts SET deleted_at = now()")
       try await expectRefusal("post_not_found", fixture, fixture.request(post: post))

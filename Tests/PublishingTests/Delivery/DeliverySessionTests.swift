@@ -306,11 +306,7 @@ import Testing
       let sent = try await fixture.dispatch("one")
       #expect(try await fixture.step() == .snoozed(.seconds(1)))
       let waiting = try await fixture.dispatch("two")
-      try await fixture.assembly.connections.disconnect(
-        fixture.connection,
-        site: fixture.site,
-        audit: fixture.audit(.connectionDelete)
-      )
+      try await fixture.disconnect()
       try await fixture.drive()
       #expect(try await fixture.delivery(sent).state == .sent)
       #expect(try await fixture.delivery(waiting).state == .failed)

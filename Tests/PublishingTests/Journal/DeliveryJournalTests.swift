@@ -28,6 +28,7 @@ import Testing
         store: tools.store,
         spool: tools.spool,
         accounts: tools.accounts,
+        renewer: tools.renewer,
         files: tools.files,
         limits: tools.limits,
         lanes: tools.lanes,

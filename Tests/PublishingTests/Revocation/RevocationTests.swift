@@ -10,7 +10,11 @@ import Vault
 
 /// Credentials that are revoked are out of use at once, and stay so until the account is connected again.
 @Suite(.database) struct RevocationTests {
-  private func secrets(_ cache: AccountCache, _ connection: Int64) async throws -> (AccountSecrets, EgressScope) {
+  private func secrets(
+    _ cache: AccountCache,
+    _ connection: Int64,
+    _ renewer: TokenRenewer
+  ) async throws -> (AccountSecrets, EgressScope) {
     let account = try await cache.load(connection)
     let scope = EgressScope(
       site: account.siteID,
@@ -20,12 +24,16 @@ import Vault
       accountOrigin: nil,
       accountEndpoint: nil
     )
-    return (AccountSecrets(account: account, revocations: cache.revocations), scope)
+    return (AccountSecrets(account: account, revocations: cache.revocations, renewer: renewer), scope)
   }
 
-  private func isUsable(_ cache: AccountCache, _ connection: Int64) async throws -> Bool {
+  private func isUsable(
+    _ cache: AccountCache,
+    _ connection: Int64,
+    _ renewer: TokenRenewer
+  ) async throws -> Bool {
     do {
-      let (secrets, scope) = try await secrets(cache, connection)
+      let (secrets, scope) = try await secrets(cache, connection, renewer)
       return try await secrets.secret("token", for: scope) == Secret("tok-secret")
     } catch AccountError.revoked {
       return false
@@ -85,7 +93,7 @@ import Vault
   @Test func whatIsInHandIsNotGivenOutEither() async throws {
     try await PublishingFixture.run { fixture in
       let cache = AccountCache(pool: fixture.pool, vault: fixture.vault)
-      let (secrets, scope) = try await secrets(cache, fixture.connection)
+      let (secrets, scope) = try await secrets(cache, fixture.connection, fixture.assembly.renewer)
       #expect(try await secrets.secret("token", for: scope) == Secret("tok-secret"))
       _ = try await Revocations(pool: fixture.pool).begin(.all, reason: "Stolen")
       // A second later at the latest; until then the answer is the one from before.
@@ -126,7 +134,7 @@ import Vault
       _ = try await revocations.begin(scope, reason: "Test")
       let cache = AccountCache(pool: fixture.pool, vault: fixture.vault)
       for connection in [mine, second, foreign] {
-        #expect(try await isUsable(cache, connection) != met.contains(connection))
+        #expect(try await isUsable(cache, connection, fixture.assembly.renewer) != met.contains(connection))
       }
       try await revocations.round()
       for connection in [mine, second, foreign, elsewhere] {
@@ -156,9 +164,9 @@ import Vault
         "UPDATE platform_connections SET credential_epoch = \(epoch) WHERE id = \(later)"
       )
       try await revocations.round()
-      #expect(try await isUsable(cache, later))
+      #expect(try await isUsable(cache, later, fixture.assembly.renewer))
       #expect(try await status(fixture, later) == "active")
-      #expect(try await !isUsable(cache, fixture.connection))
+      #expect(try await !isUsable(cache, fixture.connection, fixture.assembly.renewer))
       // An account without credentials can get new ones.
       let account = try await cache.load(fixture.connection, takesRevoked: true)
       #expect(account.secrets.isEmpty)
@@ -197,7 +205,7 @@ import Vault
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<2 {
           let cache = AccountCache(pool: fixture.pool, vault: fixture.vault)
-          let (secrets, scope) = try await secrets(cache, fixture.connection)
+          let (secrets, scope) = try await secrets(cache, fixture.connection, fixture.assembly.renewer)
           for _ in 0..<4 {
             group.addTask {
               while true {

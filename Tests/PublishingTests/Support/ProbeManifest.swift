@@ -27,6 +27,30 @@ enum ProbeManifest {
     ]
     """#
 
+  private static let configuration = #"""
+    [{"name": "PROBE_CLIENT_ID", "label": "Id"}, {"name": "PROBE_CLIENT_SECRET", "label": "Secret", "secret": true}]
+    """#
+
+  /// The member `oauth` of a platform that spends refresh tokens like this.
+  static func oauth(rotation: String = "strict", refresh: String = "", revoke: Bool = true) -> String {
+    let grace = rotation == "grace" ? #""graceMs": 60000,"# : ""
+    let tokens = ["refresh", "token"].map {
+      #"{"method": "POST", "url": "https://api.example.com/revoke", "authentication": "basic", "parameters": {"token": "{\#($0)}"}}"#
+    }
+    return #"""
+      {"application": {"id": "PROBE_CLIENT_ID", "secret": "PROBE_CLIENT_SECRET"},
+       "authorize": {"url": "https://api.example.com/authorize", "parameters":
+         {"response_type": "code", "client_id": "{client.id}", "redirect_uri": "{redirect}", "state": "{state}"}},
+       "scopes": [{"name": "publish", "label": "Publish", "required": true, "scopes": ["write"]}],
+       "exchange": [{"method": "POST", "url": "https://api.example.com/token", "authentication": "basic",
+         "parameters": {"grant_type": "authorization_code", "code": "{code}"}}],
+       "refresh": {"request": {"method": "POST", "url": "https://api.example.com/token", "authentication": "basic",
+         "parameters": {"grant_type": "refresh_token", "refresh_token": "{refresh}"}},
+         \#(grace) \#(refresh) "rotation": "\#(rotation)"},
+       "revoke": [\#(revoke ? tokens.joined(separator: ",") : "")]}
+      """#
+  }
+
   static func text(
     version: String = "1.0.0",
     methods: [String] = methods,
@@ -34,7 +58,8 @@ enum ProbeManifest {
     rateLimits: String = "[]",
     postAddresses: [String] = [],
     absence: String = "certain",
-    settleMilliseconds: Int = 0
+    settleMilliseconds: Int = 0,
+    oauth: String? = nil
   ) -> String {
     let addresses = postAddresses.map { "\"\($0)\"" }.joined(separator: ",")
     let list = methods.map { "\"\($0)\"" }.joined(separator: ",")
@@ -42,7 +67,8 @@ enum ProbeManifest {
       {"schema": "rostrum-plugin/1", "id": "probe", "name": "Probe", "aliases": ["test"], "kind": "platform",
        "version": "\(version)", "description": "A plugin of the tests.", "license": "Apache-2.0",
        "protocol": {"min": "1.0", "max": "1.0"}, "executable": "plugin-probe", "methods": [\(list)], "input": [],
-       "secrets": {"token": {"label": "Token", "source": "entered"}}, "account": {"fields": []},
+       "secrets": {"token": {"label": "Token", "source": "\(oauth == nil ? "entered" : "oauth")"}},
+       \(oauth.map { "\"configuration\": \(configuration), \"oauth\": \($0)," } ?? "") "account": {"fields": []},
        "egress": \(egress), "reconcile": {"absence": "\(absence)", "settleMs": \(settleMilliseconds)},
        "rateLimits": \(rateLimits), "postAddresses": [\(addresses)],
        "limits": {"inFlight": 64, "memoryMiB": 96, "startMs": 30000, "callMs": 60000}}

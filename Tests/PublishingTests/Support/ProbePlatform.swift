@@ -33,6 +33,7 @@ final class ProbePlatform: Sendable {
     var received: [Received] = []
     var published: [String] = []
     var answers: [String: [Answer]] = [:]
+    var tokens = ProbeTokens()
   }
 
   private let state = Mutex(State())
@@ -49,6 +50,11 @@ final class ProbePlatform: Sendable {
 
   /// The bodies of everything that was published.
   var published: [String] { state.withLock { $0.published } }
+
+  /// What the platform knows of tokens.
+  var tokens: ProbeTokens { state.withLock { $0.tokens } }
+
+  func change(_ body: (inout ProbeTokens) -> Void) { state.withLock { body(&$0.tokens) } }
 
   /// How often a method and path came, such as `POST /posts`.
   func count(_ call: String) -> Int { received.count { "\($0.method) \($0.path)" == call } }
@@ -91,7 +97,7 @@ final class ProbePlatform: Sendable {
 
   private func router() -> Router {
     var router = Router()
-    for path in ["/posts", "/keyed", "/uploads"] {
+    for path in ["/posts", "/keyed", "/uploads", "/token", "/revoke"] {
       router.on(.post, path, body: .collected(limit: 1 << 20)) { request in self.answer(request) }
     }
     router.on(.delete, "/posts/{id}", body: .collected()) { request in self.answer(request) }
@@ -118,6 +124,15 @@ final class ProbePlatform: Sendable {
         if let planned, (400..<500).contains(planned.status) { return planned }
         state.published.append(body)
         return planned ?? .ok(#"{"id":"\#(state.published.count)"}"#)
+      case "POST /token":
+        // A planned refusal changes nothing; with any other planned answer the true one is lost.
+        if let planned, (400..<500).contains(planned.status) { return planned }
+        let answer = state.tokens.refresh(body)
+        return planned ?? answer
+      case "POST /revoke":
+        if let planned { return planned }
+        state.tokens.revoke(body)
+        return .ok("{}")
       default:
         return planned ?? .ok(#"{"n":\#(state.received.count)}"#)
       }

@@ -7,6 +7,7 @@ import HTTPClient
 import JSONText
 import Logging
 import MediaStore
+import OAuth
 import PluginHost
 import PluginManifest
 import Postgres
@@ -31,6 +32,8 @@ struct PublishingFixture: Sendable {
   let platform: ProbePlatform
   let vault: Vault
   let plugins: PluginHost
+  let apps: PlatformApps
+  let endpoint: TokenEndpoint
   let log: MemorySink
   let folder: String
   let site: Int64
@@ -144,12 +147,19 @@ struct PublishingFixture: Sendable {
       keyring: Keyring(Secret("1:\(Base64.encode([UInt8](repeating: 1, count: 32)))"))
     )
     effects = BatchWriter(pool.configuration, logger: logger)
+    let client = try HTTPClient()
+    apps = PlatformApps(pool: pool, vault: vault, settings: { Secret("the \($0)") })
+    endpoint = TokenEndpoint(client: client, policy: policy)
     assembly = PublishingAssembly(
       PublishingAssembly.Parts(
         pool: pool,
         vault: vault,
         plugins: plugins,
-        egress: Egress(client: try HTTPClient(), policy: policy),
+        egress: Egress(client: client, policy: policy),
+        tokens: endpoint,
+        apps: apps,
+        tokenFolder: folder + "/tokens",
+        renewals: Self.renewals,
         effects: effects,
         files: try MediaFiles(root: folder + "/media"),
         limits: AccountLimits(),
@@ -349,6 +359,11 @@ struct PublishingFixture: Sendable {
   /// The row of something that a person does to the connection.
   func audit(_ action: AuditAction) -> SQL {
     AuditEntry(action, "connection:\(connection)", site: site, user: user).insertion
+  }
+
+  @discardableResult
+  func disconnect() async throws -> RevocationOutcome {
+    try await assembly.connections.disconnect(connection, site: site, audit: audit(.connectionDelete))
   }
 
   func count(_ sql: SQL) async throws -> Int { try await pool.query(sql)[0].get(0) }

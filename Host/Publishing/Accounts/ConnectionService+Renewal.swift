@@ -1,7 +1,7 @@
 import FoundationEssentials
 import PluginHost
 import PluginManifest
-import Postgres
+package import Postgres
 
 extension ConnectionService {
   /// Renews the token of a connection because a person asks for it.

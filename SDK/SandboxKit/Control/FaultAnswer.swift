@@ -75,6 +75,7 @@ enum FaultAnswer {
     case .tiktok:
       let name = code == 429 ? "rate_limit_exceeded" : code >= 500 ? "internal_error" : "invalid_params"
       return TikTokProblem(status: code, code: name, message: reason).response
+    case .mastodon: return MastodonPlatform.error(code, reason)
     case .webhook:
       var response = HTTPResponse.text(code, reason + "\n")
       if (300...399).contains(code) { response.set("location", "/hooks/elsewhere") }

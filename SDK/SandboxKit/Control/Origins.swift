@@ -13,6 +13,7 @@ enum Origins {
     (.instagram, InstagramPlatform.hosts),
     (.threads, ThreadsPlatform.hosts),
     (.tiktok, TikTokPlatform.hosts),
+    (.mastodon, MastodonPlatform.hosts),
     (.microblog, ["api.microblog.example"]),
   ]
 

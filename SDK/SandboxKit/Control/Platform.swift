@@ -6,6 +6,7 @@ enum Platform: String, CaseIterable, Sendable {
   case instagram
   case threads
   case tiktok
+  case mastodon
   case webhook
   case microblog
 

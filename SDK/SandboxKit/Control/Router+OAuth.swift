@@ -185,7 +185,7 @@ extension Router {
             $0.member("rotation", (behavior.rotation ?? rules.rotation).rawValue)
             $0.member("graceSeconds", behavior.graceSeconds)
             $0.member("codeSeconds", behavior.codeSeconds ?? rules.codeSeconds)
-            $0.member("accessSeconds", behavior.accessSeconds ?? rules.accessSeconds)
+            if let seconds = behavior.accessSeconds ?? rules.accessSeconds { $0.member("accessSeconds", seconds) }
             if let seconds = behavior.longSeconds ?? rules.longSeconds { $0.member("longSeconds", seconds) }
             if let seconds = behavior.refreshSeconds ?? rules.refreshSeconds { $0.member("refreshSeconds", seconds) }
             $0.member("clockAheadMs", state.clockOffset)

@@ -10,6 +10,7 @@ final class Router: Sendable {
     .instagram: InstagramPlatform(),
     .threads: ThreadsPlatform(),
     .tiktok: TikTokPlatform(),
+    .mastodon: MastodonPlatform(),
   ]
   let faults = FaultBook()
   let log = RequestLog()

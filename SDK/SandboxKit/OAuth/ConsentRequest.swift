@@ -40,7 +40,7 @@ struct ConsentRequest: Sendable {
     guard !scopes.isEmpty else { throw .page("scope is missing.") }
     for scope in scopes {
       let isKnown = rules.scopes.contains(scope) && (app.isApproved || !rules.approvedScopes.contains(scope))
-      if isKnown { continue }
+      if isKnown, app.scopes?.contains(scope) ?? true { continue }
       switch rules.scopeRefusal {
       case .page: throw .page("Invalid scope: \(scope). Scopes are separated by \(rules.separatorName).")
       case .redirect(let error):
@@ -64,6 +64,8 @@ struct ConsentRequest: Sendable {
       guard method == "S256" || method == "plain" else {
         throw .page("code_challenge_method must be S256 or plain.")
       }
+    case .whereSent:
+      guard method == "S256" else { throw .page("code_challenge_method must be S256.") }
     case .hexadecimal:
       guard method == "S256" else { throw .page("code_challenge_method must be S256.") }
       guard text.utf8.count == 64 else { throw .page("code_challenge must be 64 hexadecimal digits.") }

@@ -8,6 +8,8 @@ struct OAuthApp: Sendable {
   var redirectAddresses: [String]
   /// Whether the platform has looked at the app.
   var isApproved: Bool
+  /// What it said it would ask for; absent is anything.
+  var scopes: [String]?
 }
 
 /// An account that can say yes to an app.

@@ -15,6 +15,8 @@ struct OAuthRules: Sendable {
     case none
     /// Always, as RFC 7636 writes it.
     case required
+    /// Where the app sent a challenge, S256 alone.
+    case whereSent
     /// Where the app sent a challenge; the digest is written in hexadecimal digits.
     case hexadecimal
   }
@@ -53,7 +55,8 @@ struct OAuthRules: Sendable {
   var redirectsMayHaveQuery = true
 
   let codeSeconds: Int
-  let accessSeconds: Int
+  /// Absent is for ever.
+  let accessSeconds: Int?
   /// Of tokens that were exchanged for long-lived ones.
   var longSeconds: Int?
   var refreshSeconds: Int?
@@ -61,6 +64,8 @@ struct OAuthRules: Sendable {
   var rotation = Rotation.strict
   /// Whether a new refresh token starts its time anew.
   var rotationRenewsTime = true
+  /// Whether another consent of the same account to the same scopes gives the same token.
+  var reusesTokens = false
   /// How old a long-lived token must be before it can be renewed.
   var renewalAgeSeconds = 0
   /// Whether taking back an access token ends everything that came from the same consent.

@@ -165,6 +165,16 @@ extension HTTPRequest {
     return HTTPRequest(method: method, path: path, rawQuery: query).queryItems()
   }
 
+  /// Id and secret of `Authorization: Basic`.
+  var basic: (id: String, secret: String)? {
+    guard let value = header("authorization"), value.prefix(6).lowercased() == "basic ",
+      let bytes = Base64.decode(value.dropFirst(6).trimmingSpaces()),
+      let text = String(validating: bytes, as: UTF8.self),
+      let colon = text.firstIndex(of: ":")
+    else { return nil }
+    return (String(text[..<colon]), String(text[text.index(after: colon)...]))
+  }
+
   /// The token of `Authorization: Bearer`.
   var bearer: String? {
     guard let value = header("authorization"), value.utf8.count > 7 else { return nil }

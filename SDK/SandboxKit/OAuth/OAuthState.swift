@@ -5,14 +5,15 @@ struct OAuthState: Sendable {
   let rules: OAuthRules
   private(set) var apps: [OAuthApp] = []
   private(set) var accounts: [OAuthAccount] = []
-  private(set) var families: [OAuthFamily] = []
-  private(set) var counts = OAuthCounts()
   var behavior = OAuthBehavior()
+  // Changed by this type's own extensions alone.
+  var families: [OAuthFamily] = []
+  var counts = OAuthCounts()
+  var codes: [String: OAuthCode] = [:]
+  var accesses: [String: OAuthAccess] = [:]
+  var refreshes: [String: OAuthRefresh] = [:]
   /// Milliseconds that the server's clock is ahead of the wall clock.
   private(set) var clockOffset: Int64 = 0
-  private var codes: [String: OAuthCode] = [:]
-  private var accesses: [String: OAuthAccess] = [:]
-  private var refreshes: [String: OAuthRefresh] = [:]
   private var placeTokens: [PlaceKey: String] = [:]
   private var texts: OAuthTexts
 
@@ -109,6 +110,9 @@ struct OAuthState: Sendable {
     counts.denials += 1
   }
 
+  /// A text that nobody guesses, for apps that register themselves.
+  mutating func makeText() -> String { texts.make("") }
+
   // MARK: Tokens for codes
 
   mutating func exchange(
@@ -123,6 +127,7 @@ struct OAuthState: Sendable {
       let found = try check(code, app, redirectAddress, verifier, now)
       codes[code]?.isUsed = true
       counts.exchanges += 1
+      if rules.reusesTokens, let known = livingGrant(app, found, wall) { return known }
       let family = start(
         app: app.clientID,
         account: found.account,
@@ -136,6 +141,17 @@ struct OAuthState: Sendable {
       if error == .usedCode { counts.codeReplays += 1 }
       throw error
     }
+  }
+
+  /// The token that the account granted to the app before, if it still works and opens the same.
+  private func livingGrant(_ app: OAuthApp, _ code: OAuthCode, _ wall: Int64) -> OAuthGrant? {
+    for (text, access) in accesses {
+      let family = families[access.family]
+      guard family.app == app.clientID, family.account == code.account, family.scopes == code.scopes else { continue }
+      // A dead one is none; why does not matter.
+      if (try? pass(text, at: wall)) != nil { return OAuthGrant(access: text, family: family) }
+    }
+    return nil
   }
 
   private func check(
@@ -229,7 +245,7 @@ struct OAuthState: Sendable {
     throw .replayedToken
   }
 
-  private var rotation: OAuthRules.Rotation { behavior.rotation ?? rules.rotation }
+  var rotation: OAuthRules.Rotation { behavior.rotation ?? rules.rotation }
 
   private mutating func countRefusedRefresh(_ family: Int?, _ refusal: OAuthRefusal) {
     counts.refusedRefreshes += 1
@@ -320,87 +336,5 @@ struct OAuthState: Sendable {
     )
     placeTokens[key] = text
     return text
-  }
-
-  // MARK: Use and end
-
-  /// What a token opens.
-  func pass(_ text: String, at wall: Int64) throws(OAuthRefusal) -> OAuthPass {
-    guard let access = accesses[text] else { throw .unknownToken }
-    let family = families[access.family]
-    if let end = family.end { throw .endedToken(end) }
-    if access.isRevoked { throw .endedToken(.revoked) }
-    if let expiry = access.expiresAt, time(wall) >= expiry { throw .expiredToken(at: expiry) }
-    if let replacedAt = access.replacedAt {
-      let isGrace = rotation == .grace && time(wall) < replacedAt + Int64(behavior.graceSeconds) * 1000
-      guard isGrace else { throw .endedToken(.revoked) }
-    }
-    return OAuthPass(access: access, family: family)
-  }
-
-  /// Whose token or code a text is, dead or alive.
-  func owner(of text: String) -> String? {
-    if let code = codes[text] { return code.account }
-    return (accesses[text]?.family ?? refreshes[text]?.family).map { families[$0].account }
-  }
-
-  /// Takes back a token of the app; false if it is none.
-  mutating func revoke(_ text: String, app: OAuthApp) -> Bool {
-    guard let family = accesses[text]?.family ?? refreshes[text]?.family, families[family].app == app.clientID else {
-      return false
-    }
-    counts.revocations += 1
-    if refreshes[text] != nil || rules.revokingEndsAll {
-      end(family, .revoked)
-    } else {
-      accesses[text]?.isRevoked = true
-    }
-    return true
-  }
-
-  /// Ends everything that an account granted to an app, as the app itself asked.
-  mutating func giveBack(account: String, app: String) {
-    counts.revocations += 1
-    for family in families where family.account == account && family.app == app { end(family.id, .revoked) }
-  }
-
-  private mutating func end(_ family: Int, _ end: OAuthFamily.End) {
-    if families[family].end == nil { families[family].end = end }
-  }
-
-  /// Ends what an account granted, as its owner can on the platform; says how many consents that were.
-  mutating func remove(account: String, reason: Int?) -> Int {
-    let wanted = families.filter { $0.account == account && $0.end == nil }.map(\.id)
-    for family in wanted { end(family, .removed(reason)) }
-    return wanted.count
-  }
-
-  /// Lets the living tokens of an account expire now; says how many they were.
-  mutating func expire(account: String, refreshTokens: Bool, at wall: Int64) -> Int {
-    let now = time(wall)
-    let wanted = Set(families.filter { $0.account == account && $0.end == nil }.map(\.id))
-    var count = 0
-    if refreshTokens {
-      for (text, token) in refreshes where wanted.contains(token.family) && token.expiresAt > now {
-        refreshes[text]?.expiresAt = now
-        count += 1
-      }
-    } else {
-      for (text, token) in accesses where wanted.contains(token.family) && token.expiresAt ?? .max > now {
-        accesses[text]?.expiresAt = now
-        count += 1
-      }
-    }
-    return count
-  }
-
-  /// How many access tokens of each family open something now.
-  func livingTokens(at wall: Int64) -> [Int: Int] {
-    var counts: [Int: Int] = [:]
-    for (text, access) in accesses {
-      // Why a token is dead does not matter here.
-      if (try? pass(text, at: wall)) != nil { counts[access.family, default: 0] += 1 }
-    }
-    return counts
   }
 }

@@ -85,19 +85,14 @@ extension XPlatform {
 
   /// A confidential client says who it is in the header and nowhere else, a public one in the form.
   private func client(_ request: HTTPRequest, _ form: [String: String]) throws(OAuthRefusal) -> OAuthApp {
-    guard let header = request.header("authorization") else {
+    guard request.header("authorization") != nil else {
       guard let id = form["client_id"] else { throw .wrongSecret }
       guard let app = oauth.state.withLock({ $0.app(id) }) else { throw .unknownApp }
       guard app.secret == nil else { throw .wrongSecret }
       return app
     }
-    let cut = header.firstIndex(of: " ") ?? header.endIndex
-    guard header[..<cut].lowercased() == "basic", form["client_secret"] == nil,
-      let bytes = Base64.decode(header[cut...].trimmingSpaces()),
-      let text = String(validating: bytes, as: UTF8.self),
-      let colon = text.firstIndex(of: ":")
-    else { throw .wrongSecret }
-    return try oauth.app(id: String(text[..<colon]), secret: String(text[text.index(after: colon)...]))
+    guard let (id, secret) = request.basic, form["client_secret"] == nil else { throw .wrongSecret }
+    return try oauth.app(id: id, secret: secret)
   }
 
   private static func response(to refusal: OAuthRefusal) -> HTTPResponse {

@@ -122,6 +122,7 @@ import Testing
       let begin = String(address.dropFirst(prefix.count))
       let other = begin.replacing("/probe/", with: "/x/")
       #expect(await fixture.api.send(.get, other, as: nil).status == 400)
+      #expect(await fixture.api.send(.head, begin, as: nil).status == 405)
       let first = await fixture.api.send(.get, begin, as: nil)
       #expect(first.status == 303)
       #expect(first.headers["location"]?.hasPrefix("https://www.example.com/authorize?") == true)
@@ -156,6 +157,8 @@ import Testing
   @Test func aStateCountsOnce() async throws {
     try await Fixture.run { fixture in
       let started = try await fixture.start()
+      let target = Fixture.base + "/callback?code=c&state=\(started.state)"
+      #expect(await fixture.browse(.head, target, started.cookies).status == 405)
       #expect(try fixture.sentBack(await fixture.callback(started))?["success"] == "true")
       let again = await fixture.callback(started)
       #expect(again.status == 400 && again.headers["location"] == nil)

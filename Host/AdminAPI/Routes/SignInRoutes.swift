@@ -162,6 +162,7 @@ enum SignInRoutes {
   }
 
   private static func begin(_ context: APIContext) async throws -> HTTPResponse {
+    try requireGet(context)
     try take("begin:\(context.request.remoteAddress)", context.services.limits.callbackAddress, context)
     let started: StartedSignIn
     do {
@@ -187,6 +188,7 @@ enum SignInRoutes {
 
   private static func callback(_ context: APIContext) async throws -> HTTPResponse {
     let (services, request) = (context.services, context.request)
+    try requireGet(context)
     try take("callback:\(request.remoteAddress)", services.limits.callbackAddress, context)
     let parameters = context.query.list
     if let site = try await services.signIns.site(of: parameters) {
@@ -288,6 +290,11 @@ enum SignInRoutes {
       "reasons": .object(summary.reasons.mapValues { .number($0) }),
       "successRate": summary.successRate.map { .double($0) } ?? .null,
     ])
+  }
+
+  /// What only looks (HEAD) must not use up a ticket or a state.
+  private static func requireGet(_ context: APIContext) throws(HTTPProblem) {
+    guard context.request.method == .get else { throw .methodNotAllowed([.get]) }
   }
 
   private static func take(_ key: String, _ limit: RateLimiter.Limit, _ context: APIContext) throws {

@@ -28,6 +28,8 @@ struct Endpoint: Sendable {
     case page(Schema)
     /// Something else than JSON, by its media type.
     case other(String)
+    /// A browser is sent on, or shown a page (400) when it can not be.
+    case redirect
   }
 
   let method: HTTPMethod

@@ -166,6 +166,10 @@ enum OpenAPI {
       responses["200"] = answer("A page", envelope)
     case .other(let type):
       responses["200"] = ["description": "Done", "content": .object([type: [:]])]
+    case .redirect:
+      responses["303"] = [
+        "description": "The browser goes on", "headers": ["location": ["schema": ["type": "string"]]],
+      ]
     }
     var refusals = endpoint.refusals + [400, 408, 431, 503]
     if case .open = endpoint.access {} else { refusals += [401, 429] }
@@ -181,6 +185,12 @@ enum OpenAPI {
     if endpoint.isCreate { refusals.append(409) }
     for status in Set(refusals) {
       responses["\(status)"] = answer(reasons[status] ?? "Refused", .named("Error"))
+    }
+    if case .redirect = endpoint.success {
+      responses["400"] = [
+        "description": "Nothing to go on to; a page for people, or what is wrong with the address",
+        "content": ["text/html": [:], "application/json": ["schema": Schema.named("Error").openAPI]],
+      ]
     }
     return .object(responses)
   }

@@ -70,7 +70,7 @@ enum SignInRoutes {
       summary: "Bind the browser to a sign-in that a program started, and go on to the platform",
       access: .open,
       query: [.required("ticket", .string(43...43))],
-      success: .other("text/html"),
+      success: .redirect,
       refusals: [429],
       handler: begin
     ),
@@ -80,7 +80,7 @@ enum SignInRoutes {
       summary: "Where platforms send browsers back to; ends at the return address of the sign-in",
       access: .open,
       takesAnyQuery: true,
-      success: .other("text/html"),
+      success: .redirect,
       refusals: [400, 429],
       handler: callback
     ),

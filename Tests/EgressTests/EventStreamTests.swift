@@ -180,10 +180,10 @@ import Testing
     [{"rule": "generate", "class": "read", "reason": "a test", "method": "POST", "origin": "https://api.example.com",
       "path": "/generate", "calls": ["post/publish"], "body": "json", "stream": {"parse": "sse", "usage": "/usage"},
       "slots": {"header.authorization": {"secret": "token", "format": "Bearer {}"}}, "exposeHeaders": ["x-id"],
-      "maxBody": 33554432, "timeoutMs": 20000},
+      "maxBody": 33554432, "timeoutMs": 120000},
      {"rule": "paid", "class": "billed", "method": "POST", "origin": "https://api.example.com",
       "path": "/paid", "calls": ["post/publish"], "body": "json", "stream": {"parse": "sse"},
-      "maxBody": 33554432, "timeoutMs": 20000},
+      "maxBody": 33554432, "timeoutMs": 120000},
      {"rule": "plain", "class": "read", "method": "GET", "origin": "https://api.example.com", "path": "/plain",
       "calls": ["post/publish"], "maxBody": 2000, "timeoutMs": 5000}]
     """#

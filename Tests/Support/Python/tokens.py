@@ -80,6 +80,9 @@ class TokenServer:
                 "token_type": "bearer", "access_token": self.access[-1], "refresh_token": self.refresh[-1], "expires_in": 7200,
             }
 
+    def overrides(self, at):
+        return f"https://api.x.com={at}"
+
     def close(self):
         self.http.shutdown()
         self.http.server_close()

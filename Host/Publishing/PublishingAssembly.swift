@@ -116,6 +116,7 @@ package struct PublishingAssembly: Sendable {
       spool: TokenSpool(folder: parts.tokenFolder),
       settings: parts.renewals,
       logger: parts.logger,
+      permit: parts.permit,
       manifest: { plugins.manifest(for: $0) }
     )
     revocations = PlatformRevocations(

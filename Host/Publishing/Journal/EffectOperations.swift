@@ -82,16 +82,10 @@ package struct StartEffect: BatchOperation {
     """
   }
 
-  /// The one gate before everything that leaves: nobody has put the installation on hold, and the statement runs on the
-  /// server that this node has examined. After every new start of a server, and on every other server, it is shut until
-  /// the node has looked again.
   private static func mayBegin(_ operations: [StartEffect]) -> SQL {
     let servers = Set(operations.map(\.server))
     // Operations from before and after a look can meet in one statement; then none of them may begin.
-    let server = servers.count == 1 ? servers.first ?? 0 : 0
-    let isHeld: SQL = "NOT EXISTS (SELECT FROM holds h WHERE h.ended_at IS NULL)"
-    guard let server else { return isHeld }
-    return "\(fragment: isHeld) AND \(fragment: ServerExpression.startedAt) = \(server)"
+    return SendGate.isOpen(server: servers.count == 1 ? servers.first ?? 0 : 0)
   }
 
   private static func captures(_ operations: [StartEffect]) -> SQL {

@@ -5,6 +5,7 @@ import Postgres
 /// The rows of renewals. Every write after the lease names its fence, so that a late process changes nothing.
 struct RenewalStore: Sendable {
   let pool: Pool
+  let permit: SendPermit
 
   /// A connection as a renewal needs it.
   struct Line: Sendable {
@@ -81,9 +82,15 @@ struct RenewalStore: Sendable {
       WHERE id = \(lease.line.connection) AND generation = \(lease.line.facts.generation)
         AND renewal_fence = \(lease.fence) AND deleted_at IS NULL AND status <> 'revoked'
         AND renewal_until > clock_timestamp() + \(left.seconds) * interval '1 s'
+        AND \(fragment: SendGate.isOpen(server: permit.server))
       RETURNING renewal_sent_at
       """
     ).first?.get(0)
+  }
+
+  /// Whether nothing may leave on its own now.
+  func isOnHold() async throws -> Bool {
+    try await !pool.query("SELECT WHERE NOT (\(fragment: SendGate.isOpen(server: permit.server)))").isEmpty
   }
 
   /// Stores new credentials, if those that they follow are still the present ones.

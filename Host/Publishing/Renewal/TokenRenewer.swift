@@ -77,9 +77,10 @@ package final class TokenRenewer: Sendable {
     spool: TokenSpool,
     settings: RenewalSettings = RenewalSettings(),
     logger: Logger,
+    permit: SendPermit = .unbound,
     manifest: @escaping @Sendable (String) -> PluginManifest?
   ) {
-    store = RenewalStore(pool: accounts.pool)
+    store = RenewalStore(pool: accounts.pool, permit: permit)
     orphans = { [pool = accounts.pool] in try await PlatformRevocations.add($0, pool) }
     self.accounts = accounts
     self.endpoint = endpoint
@@ -121,6 +122,9 @@ package final class TokenRenewer: Sendable {
   }
 
   private static let looks = 3
+
+  /// On hold another host may live on with the same credentials, and the first of two requests would end those of both.
+  private static let held = RenewalEnd.later(.seconds(10), .passing, "The installation is on hold")
 
   private static func notYet(_ why: String, _ wait: Duration) -> EgressError {
     EgressError(.overloaded, "The account's token has ended and is not renewed yet: \(why)", retryAfter: wait)
@@ -188,6 +192,7 @@ package final class TokenRenewer: Sendable {
           }
           try await Task.sleep(for: settings.poll * Double.random(in: 0.75...1.25))
         case .giveUp, .take:
+          if store.permit.isHeld { return Self.held }
           // Its end on this clock, counted from before it was asked for.
           let until = clock.now + settings.lease
           let lease = try await store.take(
@@ -262,7 +267,11 @@ package final class TokenRenewer: Sendable {
     // In hand before anything is sent, so that the answer can be sealed even if the database is away by then.
     let sealer = try await accounts.vault.sealer(site: line.site)
     RenewalCrashPoint.beforeJournal.pass()
-    guard let sentAt = try await store.journal(lease, left: settings.reserve) else { return nil }
+    guard let sentAt = try await store.journal(lease, left: settings.reserve) else {
+      guard try await store.isOnHold() else { return nil }
+      try await store.release(lease)
+      return Self.held
+    }
     RenewalCrashPoint.beforeSend.pass()
     let sendBefore = until - settings.reserve
     let outcome: TokenOutcome

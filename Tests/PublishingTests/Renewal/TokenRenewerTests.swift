@@ -39,6 +39,30 @@ import Vault
     }
   }
 
+  /// Another host may live on with the same credentials, so a restored one asks for none until a person has decided.
+  @Test func nothingIsRenewedOnHold() async throws {
+    try await PublishingFixture.runWithTokens { fixture in
+      try await fixture.expire()
+      try await fixture.pool.execute(
+        "INSERT INTO holds (cause, reason, home, known_until) VALUES ('restored', 'a test', 'here', now())"
+      )
+      let held = try await fixture.renew()
+      guard case .later = held else {
+        Issue.record("It ended as \(held)")
+        return
+      }
+      #expect(fixture.platform.tokens.refreshes == 0)
+      let leased = try await fixture.count(
+        "SELECT count(*) FROM platform_connections WHERE renewal_until IS NOT NULL OR renewal_state IS NOT NULL"
+      )
+      #expect(leased == 0)
+      try await fixture.pool.execute("UPDATE holds SET ended_at = now(), ended_as = 'released', ended_by = 'a test'")
+      let end = try await fixture.renew()
+      #expect(end == .current)
+      #expect(fixture.platform.tokens.refreshes == 1)
+    }
+  }
+
   @Test func manyWhoAskAtOnceMakeOneRequest() async throws {
     try await PublishingFixture.runWithTokens { fixture in
       let others = (0..<4).map { fixture.otherRenewer(folder: "tokens-\($0)") }
@@ -111,7 +135,7 @@ import Vault
       try await fixture.expire()
       let seen = try await fixture.generation()
       // The lease is taken, then somebody connects the account again: the refusal of the old token says nothing of it.
-      let store = RenewalStore(pool: fixture.pool)
+      let store = RenewalStore(pool: fixture.pool, permit: .unbound)
       let lease = try #require(
         try await store.take(fixture.connection, generation: seen, owner: "test", for: .seconds(45))
       )
@@ -347,7 +371,7 @@ import Vault
     try await PublishingFixture.runWithTokens { fixture in
       try await fixture.expire()
       let seen = try await fixture.generation()
-      let store = RenewalStore(pool: fixture.pool)
+      let store = RenewalStore(pool: fixture.pool, permit: .unbound)
       let late = try #require(
         try await store.take(fixture.connection, generation: seen, owner: "late", for: .seconds(45))
       )
@@ -371,7 +395,7 @@ import Vault
   @Test func nothingLeavesWithALeaseThatIsNearlyOver() async throws {
     try await PublishingFixture.runWithTokens { fixture in
       let seen = try await fixture.generation()
-      let store = RenewalStore(pool: fixture.pool)
+      let store = RenewalStore(pool: fixture.pool, permit: .unbound)
       let lease = try #require(
         try await store.take(fixture.connection, generation: seen, owner: "slow", for: .seconds(20))
       )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 from rostrum import binaries, eventually
+from strikes import needs_crash_points
 from tokens import TokenServer
 
 LONG = os.environ.get("ROSTRUM_LONG") == "1"
@@ -131,6 +132,7 @@ POINTS = ["beforeJournal", "beforeSend", "beforeStore", "afterSpool", "afterStor
 @pytest.mark.parametrize("point", POINTS)
 def test_a_killed_process_leaves_nothing_that_can_not_go_on(cluster, rotation, point):
     """V6: with the lease of a test instead of 45 s, and the whole one in the long form."""
+    needs_crash_points()
     lease = 45_000 if LONG and point == "beforeSend" else 3_000
     with Group(cluster, rotation) as group:
         first = group.start(tasks=1, lease=lease, crash=point)

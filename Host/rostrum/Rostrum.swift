@@ -22,6 +22,8 @@ enum Rostrum {
     // A reader that goes away ends the output, not the program.
     _ = signal(SIGPIPE, SIG_IGN)
     ProcessMemory.returnLargeBlocks()
+    // Before any key is read. A process may always lower its own limits.
+    _ = ProcessMemory.forbidDumps()
     let sink = JSONLinesSink()
     let code = await run(words, environment, sink)
     sink.flush()

@@ -147,7 +147,7 @@ def test_a_killed_process_leaves_nothing_that_can_not_go_on(cluster, rotation, p
             answer = second.ask("go", connection, 1)
             return answer if "current" in answer or "dead" in answer else None
 
-        answer = eventually(ended, lease / 1000 + 30, "the connection has recovered")
+        answer = eventually(ended, lease / 1000 + 120, "the connection has recovered")
         took = time.monotonic() - killed
         state = second.ask("show", connection)
         assert group.server.requests <= 2

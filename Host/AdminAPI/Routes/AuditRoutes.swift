@@ -47,7 +47,7 @@ enum AuditRoutes {
       summary: "Who did what as a file, newest first; the export stands in the trail as well",
       access: .siteOrHost(.manageSite),
       query: filters + [.required("format", .choice(formats), "Lines of JSON, or comma-separated values")],
-      success: .other("text/csv"),
+      success: .other("*/*"),
       handler: export
     ),
   ]
@@ -81,6 +81,10 @@ enum AuditRoutes {
       )
     }
     let pool = context.services.pool
+    // Operators may name any site; the row of this export belongs to it.
+    if let site = filter.site, try await pool.query("SELECT FROM sites WHERE id = \(site)").isEmpty {
+      throw HTTPProblem(status: 404, code: "site_not_found", message: "There is no site \(site)", field: "siteId")
+    }
     try await pool.execute(
       context.audit(
         .auditExport,

@@ -55,17 +55,7 @@ package struct SignIn: Sendable {
     }
     limiter.succeeded(account: email, address: browser.address)
     if stored.isWeaker(than: hasher.parameters) { await upgrade(user, password, from: stored) }
-    return try await pool.transaction { tx in
-      let session = try await sessions.create(
-        user: user,
-        replacing: browser.session,
-        address: browser.address,
-        userAgent: browser.userAgent,
-        in: tx
-      )
-      for statement in also(user) { try await tx.execute(statement) }
-      return Welcome(user: user, session: session)
-    }
+    return try await pool.transaction { tx in try await welcome(user, browser, also: also(user), in: tx) }
   }
 
   /// Changes a person's own password; every other session of theirs ends and this one gets a new cookie.
@@ -108,6 +98,19 @@ package struct SignIn: Sendable {
   }
 
   // MARK: Rows
+
+  /// Starts the session of somebody who has shown who they are.
+  func welcome(_ user: Int64, _ browser: Browser, also: [SQL], in tx: Transaction) async throws -> Welcome {
+    let session = try await sessions.create(
+      user: user,
+      replacing: browser.session,
+      address: browser.address,
+      userAgent: browser.userAgent,
+      in: tx
+    )
+    for statement in also { try await tx.execute(statement) }
+    return Welcome(user: user, session: session)
+  }
 
   private func find(_ email: String) async throws -> (user: Int64?, stored: PasswordHash?) {
     let rows = try await pool.query(

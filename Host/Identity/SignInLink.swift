@@ -111,15 +111,7 @@ extension SignIn {
       try await SignInLink.use(secret, in: tx)
       let user = try await resolve(link.purpose, address: address, name: name, in: tx)
       try await take(hash, user: user, in: tx)
-      let session = try await sessions.create(
-        user: user,
-        replacing: browser.session,
-        address: browser.address,
-        userAgent: browser.userAgent,
-        in: tx
-      )
-      for statement in also(user) { try await tx.execute(statement) }
-      return Welcome(user: user, session: session)
+      return try await welcome(user, browser, also: also(user), in: tx)
     }
   }
 

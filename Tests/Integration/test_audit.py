@@ -145,6 +145,20 @@ def test_changes_of_the_database_are_refused_and_found(system, change, place, wo
     assert code == 0, report
 
 
+def test_exports_are_files_of_a_site_that_is_there(system):
+    path = "/api/audit/export?format="
+    status, headers, lines = system.http.raw("GET", f"{path}jsonl&siteId={system.site}")
+    assert (status, headers["content-type"]) == (200, "application/jsonl; charset=utf-8")
+    actions = [json.loads(line)["action"] for line in lines.splitlines()]
+    # The export itself stands in the trail.
+    assert actions[0] == "audit.export" and "connection.create" in actions
+    status, headers, text = system.http.raw("GET", f"{path}csv&siteId={system.site}")
+    assert status == 200 and headers["content-type"].startswith("text/csv")
+    assert len(text.splitlines()) >= len(actions) + 2
+    status, _, refusal = system.http.raw("GET", f"{path}csv&siteId=9223372036854775806")
+    assert (status, json.loads(refusal)["error"]["code"]) == (404, "site_not_found")
+
+
 def test_what_lay_apart_comes_again(system):
     host = system
     wait_until_sealed(host)

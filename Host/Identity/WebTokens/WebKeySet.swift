@@ -15,6 +15,7 @@ struct WebKeySet: Sendable, Equatable {
 
   /// Reads a set; nil when it is none or holds no key that the host can use. Keys of other kinds are left out.
   init?(_ bytes: [UInt8]) {
+    // Whatever is no JSON is no set.
     guard bytes.count <= Self.maximumBytes, let document = try? JSONValue.parse(bytes),
       let keys = document.pointer("/keys")?.arrayValue, keys.count <= Self.maximumKeys
     else { return nil }

@@ -21,6 +21,7 @@ enum FaultAnswer {
 
   /// An answer without members of these names; what is no JSON stays as it is.
   static func omitting(_ names: [String], from honest: HTTPResponse) -> HTTPResponse {
+    // Pages and empty answers have no members to leave out.
     guard let json = try? JSONParser.parse(honest.body) else { return honest }
     var response = honest
     var writer = JSONWriter()

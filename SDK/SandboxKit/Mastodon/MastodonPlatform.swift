@@ -79,6 +79,7 @@ final class MastodonPlatform: ConsentPlatform {
 
   /// The fields of a form, or of a JSON body whose addresses may be a list.
   private static func registration(_ request: HTTPRequest) -> [String: String]? {
+    // The caller refuses a body that can not be read in one way, whatever is wrong with it.
     if let items = request.formItems() { return try? OAuthServer.values(items) }
     guard request.mediaType == "application/json", let json = try? JSONParser.parse(request.body) else { return nil }
     var values: [String: String] = [:]

@@ -60,12 +60,7 @@ final class InstagramPlatform: ConsentPlatform {
   private static let basic = "instagram_business_basic"
 
   private func token(_ request: HTTPRequest, _ now: Int64) throws(OAuthRefusal) -> HTTPResponse {
-    let form = try oauth.form(request)
-    let app = try oauth.app(in: form)
-    let type = try OAuthServer.require("grant_type", in: form)
-    guard type == "authorization_code" else { throw .unsupportedGrant(type) }
-    let grant = try oauth.exchange(form, app: app, at: now)
-    let id = oauth.state.withLock { $0.account(grant.family.account)?.id } ?? 0
+    let (grant, id) = try oauth.codeExchange(request, at: now)
     return .json(
       JSONWriter.object {
         $0.array("data") {

@@ -77,3 +77,15 @@ struct MetaGraph {
     return MetaToken.description(of: result, app: app, now: time)
   }
 }
+
+extension OAuthServer {
+  /// The short token for a code, at the addresses that take nothing else, with the number of its account.
+  func codeExchange(_ request: HTTPRequest, at now: Int64) throws(OAuthRefusal) -> (grant: OAuthGrant, account: Int64) {
+    let form = try form(request)
+    let app = try app(in: form)
+    let type = try OAuthServer.require("grant_type", in: form)
+    guard type == "authorization_code" else { throw .unsupportedGrant(type) }
+    let grant = try exchange(form, app: app, at: now)
+    return (grant, state.withLock { $0.account(grant.family.account)?.id } ?? 0)
+  }
+}
